@@ -1,0 +1,1 @@
+"""ponder: test-time compute, measured."""

@@ -1,0 +1,1 @@
+"""Contracts that every room shares: tasks, models, budgets, traces, registries."""

@@ -1,0 +1,68 @@
+"""What a run cost: calls and tokens, and money and FLOPs where the model's prices and shape are known."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+__all__ = ["Usage"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """Cost of one call or of many; adds up with `+`.
+
+    Attributes:
+        calls: completions asked for (a request for n choices counts n).
+        prompt_tokens: tokens read, cached ones included.
+        cached_tokens: those of `prompt_tokens` that a prefix cache served.
+        completion_tokens: tokens written, thinking and end-of-text tokens included.
+        thinking_tokens: those of `completion_tokens` that are reasoning, not answer.
+        usd: money, or None where no price is known.
+        flops: floating-point operations, or None where the model's shape is not known.
+        exact: False when a count had to be an upper bound (a cancelled call without a token count).
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    thinking_tokens: int = 0
+    usd: float | None = None
+    flops: float | None = None
+    exact: bool = True
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together (of one model: never add those of two models)."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            calls=self.calls + other.calls,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            thinking_tokens=self.thinking_tokens + other.thinking_tokens,
+            usd=_add(self, other, "usd"),
+            flops=_add(self, other, "flops"),
+            exact=self.exact and other.exact,
+        )
+
+    def inexact(self) -> Usage:
+        """Return the same counts, marked as an upper bound."""
+        return replace(self, exact=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object; unknown money and FLOPs are null."""
+        return asdict(self)
+
+
+def _add(left: Usage, right: Usage, name: str) -> float | None:
+    """Unknown stays unknown, except that a side without any call contributes nothing."""
+    a, b = getattr(left, name), getattr(right, name)
+    if a is None:
+        return b if left.calls == 0 else None
+    if b is None:
+        return a if right.calls == 0 else None
+    return float(a + b)

@@ -91,9 +91,7 @@ class OutOfBudget(Interrupted):
     """
 
     def __init__(self, unit: str, *, limit: float, needed: float) -> None:
-        super().__init__(
-            f"budget reached: {unit} limit {limit:g}, the next call needs {needed:g}", reason="budget"
-        )
+        super().__init__(f"budget reached: {unit} limit {limit:g}, the next call needs {needed:g}", reason="budget")
         self.unit, self.limit, self.needed = unit, limit, needed
 
 

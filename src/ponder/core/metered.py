@@ -1,0 +1,428 @@
+"""The metered proxy: the only way in which a method or verifier reaches a model.
+
+Each sibling of a request takes a ticket in sample order, is admitted (whole, clipped, or not at all), looked up in
+the response store, sent (admitted siblings together where the back-end takes `n`), and settled once, whatever
+happens. A decision that ends the sampling early sees the siblings in index order, never in the order of arrival, and
+what was sent beyond it is paid but not counted as nominal usage.
+
+Source: our own (DESIGN, principles 1, 3 and 4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ponder.core.access import Access
+from ponder.core.budget import Need, Reservation
+from ponder.core.errors import (
+    AccessDenied,
+    BadInput,
+    BadReply,
+    EndpointDown,
+    Interrupted,
+    ProviderError,
+    RateLimited,
+    RequestRefused,
+)
+from ponder.core.model import Completion, Determinism, Model, ModelInfo, Request, Sampling
+from ponder.core.seeds import sample_seed
+from ponder.core.task import Message
+from ponder.core.tasks import plain
+from ponder.core.usage import Usage
+
+if TYPE_CHECKING:
+    from ponder.core.context import Context
+
+__all__ = ["Draw", "Metered", "Until"]
+
+# Errors that come before the provider did any work; after others the cost is unknown and counted in full.
+_UNBILLED = (RateLimited, RequestRefused, EndpointDown)
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What became of one sibling: a completion, a failure, or an end of the run (possibly with a partial completion).
+
+    Attributes:
+        index: sibling number, counted from `first`.
+        usage: nominal cost.
+        completion: the answer; with `interrupted` the part of it that had come.
+        error: the failure.
+        interrupted: why it was not admitted or was broken off.
+    """
+
+    index: int
+    usage: Usage
+    completion: Completion | None = None
+    error: ProviderError | None = None
+    interrupted: Interrupted | None = None
+
+
+Until = Callable[[Sequence[Draw]], Awaitable[bool]]
+
+
+class _NotSent(Interrupted):
+    """The run ended between admission and sending: the call cost nothing."""
+
+
+class Metered:
+    """A model under a context's meter, store and trace.
+
+    Attributes:
+        role: "policy", "judge", ...: under which its cost is booked.
+    """
+
+    def __init__(self, model: Model, role: str, context: Context) -> None:
+        self._model, self.role, self._context = model, role, context
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self._model.name
+
+    @property
+    def access(self) -> frozenset[Access]:
+        """What the back-end gives."""
+        return self._model.access
+
+    @property
+    def determinism(self) -> Determinism:
+        """Whether equal seeds give equal texts."""
+        return self._model.determinism
+
+    @property
+    def info(self) -> ModelInfo:
+        """Facts about the model."""
+        return self._model.info
+
+    def require(self, *levels: Access, what: str) -> None:
+        """Refuse a use that the back-end does not allow.
+
+        Raises:
+            AccessDenied: naming what is missing.
+        """
+        missing = [level for level in levels if level not in self._model.access]
+        if missing:
+            raise AccessDenied(f"{what} needs {', '.join(missing)}, which {self.name} does not give")
+
+    async def sample(
+        self, request: Request, *, path: Sequence[str | int], first: int = 0, until: Until | None = None
+    ) -> list[Draw]:
+        """Sample `request.n` siblings under the seeds of `path`, concurrently.
+
+        Args:
+            request: its `seed` is set here: sibling k of `path` gets seed base(path) + k.
+            path: names the place of the draw, for example ("sample", task.id).
+            first: index of the first sibling, for sampling in several rounds.
+            until: called with the draws 0..m for m = 1, 2, ... in index order; True ends the sampling there.
+
+        Returns:
+            The draws in index order: all n of them, or those up to where `until` said True.
+
+        Raises:
+            BadInput: the prompt does not fit the model's context.
+        """
+        try:
+            return await _Round(self._model, self.role, self._context, request, path, first, until).run()
+        except BaseExceptionGroup as group:
+            raise plain(group) from None
+
+    async def ask(
+        self, messages: Sequence[Message], *, path: Sequence[str | int], sampling: Sampling, **options: Any
+    ) -> Completion:
+        """Make one call and return its completion.
+
+        Args:
+            messages: the chat.
+            path: names the place of the draw.
+            sampling: the law.
+            options: further fields of `Request`.
+
+        Raises:
+            ProviderError: the call failed.
+            Interrupted: it was not admitted, or the run ended during it.
+        """
+        request = Request(messages=tuple(messages), sampling=sampling, **options)
+        (draw,) = await self.sample(request, path=path)
+        if draw.error is not None:
+            raise draw.error
+        if draw.interrupted is not None:
+            raise draw.interrupted
+        assert draw.completion is not None
+        return draw.completion
+
+
+@dataclass(eq=False)
+class _Sending:
+    """One sibling that was admitted and is on its way."""
+
+    index: int
+    reservation: Reservation
+    key: str | None
+    span: int
+    text: str = ""
+
+
+class _Round:
+    """The siblings of one request on their way."""
+
+    def __init__(
+        self,
+        model: Model,
+        role: str,
+        context: Context,
+        request: Request,
+        path: Sequence[str | int],
+        first: int,
+        until: Until | None,
+    ) -> None:
+        self.model, self.role, self.context, self.until, self.first = model, role, context, until, first
+        # Tickets come before anything that could wait: their order is the sample order.
+        self.tickets = [context.meter.ticket(role) for _ in range(request.n)]
+        self.path = path
+        self.request = replace(request, n=1, seed=sample_seed(context.seed, first, *path))
+        self.draws: list[Draw | None] = [None] * request.n
+        self.changed = asyncio.Event()
+        self.together = Access.N in model.access
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> list[Draw]:
+        """Send everything that is admitted and return what became of it."""
+        seen = 0
+        try:
+            need = self._need()
+            async with asyncio.TaskGroup() as group:
+                for ticket in self.tickets:
+                    ticket.ask(need, self.changed.set)
+                launched = 0
+                while True:
+                    launched = self._launch(group, launched)
+                    while seen < len(self.draws) and (draw := self.draws[seen]) is not None:
+                        seen += 1
+                        if self.until is not None:
+                            self.context.meter.book(self.role, draw.usage)
+                            if await self.until([d for d in self.draws[:seen] if d is not None]):
+                                for task in self.tasks:
+                                    task.cancel()
+                                return [d for d in self.draws[:seen] if d is not None]
+                    if seen == len(self.draws):
+                        return [d for d in self.draws if d is not None]
+                    await self.changed.wait()
+                    self.changed.clear()
+        finally:
+            for ticket in self.tickets:
+                ticket.close()
+
+    def _need(self) -> Need:
+        """State what one sibling costs at most.
+
+        Raises:
+            BadInput: the prompt leaves no room for an answer.
+        """
+        prompt, exact = self.model.count(self.request)
+        most = self.request.sampling.max_tokens
+        context = self.model.info.context
+        if context is not None and prompt >= context and exact:
+            raise BadInput(f"the prompt has {prompt} tokens, and {self.model.name} takes {context} in all")
+        if context is not None and exact:
+            most = min(most, context - prompt)
+        minimum = min(self.context.minimum, most)
+        return Need(prompt=prompt, completion=most, minimum=minimum, info=self.model.info)
+
+    def _launch(self, group: asyncio.TaskGroup, start: int) -> int:
+        """Send the tickets decided since the last time, from index `start`; return the first undecided index."""
+        batch: list[_Sending] = []
+        index = start
+        while index < len(self.tickets) and self.tickets[index].decided:
+            ticket = self.tickets[index]
+            if ticket.reservation is None:
+                self.draws[index] = Draw(self.first + index, Usage(), interrupted=ticket.refusal)
+            elif (sending := self._look_up(group, index, ticket.reservation)) is not None:
+                if batch and (not self.together or batch[-1].reservation.completion != sending.reservation.completion):
+                    self._start(group, batch)
+                    batch = []
+                batch.append(sending)
+            index += 1
+        if batch:
+            self._start(group, batch)
+        return index
+
+    def _look_up(self, group: asyncio.TaskGroup, index: int, reservation: Reservation) -> _Sending | None:
+        """Serve a sibling from the store, or return it ready to be sent (or let it wait for an equal call)."""
+        store = self.context.store
+        if store is None:
+            return _Sending(index, reservation, None, self._open(index, reservation))
+        key = store.key(self.model.info, self.request.sibling(index))
+        stored = store.get(key, reservation.completion)
+        if stored is not None:
+            self._finish(_Sending(index, reservation, None, self._open(index, reservation)), stored, paid=Usage())
+            return None
+        sending = _Sending(index, reservation, key, self._open(index, reservation))
+        if store.claim(key):
+            return sending
+        self.tasks.append(group.create_task(self._follow(sending)))
+        return None
+
+    def _start(self, group: asyncio.TaskGroup, batch: list[_Sending]) -> None:
+        self.tasks.append(group.create_task(self._send(batch)))
+
+    async def _follow(self, sending: _Sending) -> None:
+        """Wait for an equal call in flight and take its answer; where that failed, make the call."""
+        store, key = self.context.store, sending.key
+        assert store is not None
+        assert key is not None
+        try:
+            while not store.claim(key):
+                await store.wait(key)
+                stored = store.get(key, sending.reservation.completion)
+                if stored is not None:
+                    self._finish(sending, stored, paid=Usage())
+                    return
+        except asyncio.CancelledError:
+            sending.reservation.settle(Usage(), book=False)  # nothing was sent for it
+            self._close(sending, finish="cancelled", text="")
+            raise
+        await self._send([sending])
+
+    async def _send(self, batch: list[_Sending]) -> None:
+        """Make one request for siblings of consecutive indices and settle each of them."""
+        head = batch[0]
+        sampling = replace(self.request.sampling, max_tokens=head.reservation.completion)
+        request = replace(self.request.sibling(head.index), n=len(batch), sampling=sampling)
+        sink = _Sink(self, batch)
+        try:
+            completions = await self._stoppable(request, sink)
+            if len(completions) != len(batch):
+                raise BadReply(f"{self.model.name} returned {len(completions)} answers to {len(batch)} siblings")
+            for sending, completion in zip(batch, completions, strict=True):
+                self._finish(sending, completion)
+        except ProviderError as err:
+            for sending in batch:
+                self._fail(sending, err)
+            if isinstance(err, EndpointDown):
+                self.context.meter.root.stop(Interrupted(f"the endpoint is gone: {err}", reason="endpoint"))
+        except Interrupted as why:
+            for sending in batch:
+                self._break(sending, why)
+        finally:
+            for sending in batch:  # only what a cancellation or a fault in the back-end left open
+                if sending.reservation.open:
+                    sending.reservation.close(book=self.until is None)
+                    self._close(sending, finish="cancelled", text=sending.text)
+                if sending.key is not None and self.context.store is not None:
+                    self.context.store.release(sending.key)
+            self.changed.set()
+
+    async def _stoppable(self, request: Request, sink: _Sink) -> list[Completion]:
+        """Call the back-end; when the meter stops, cancel the call.
+
+        Raises:
+            Interrupted: the reason of the stop.
+        """
+        if (reason := self.context.meter.reason()) is not None:
+            raise _NotSent(str(reason), reason=reason.reason)
+        loop = asyncio.get_running_loop()
+        reasons: list[Interrupted] = []
+        scope = asyncio.timeout(None)
+
+        def stop(why: Interrupted) -> None:
+            reasons.append(why)
+            scope.reschedule(loop.time())
+
+        try:
+            async with scope:
+                with self.context.meter.listening(stop):
+                    return await self.model.generate(request, sink)
+        except TimeoutError:
+            if reasons and scope.expired():
+                raise reasons[0] from None
+            raise
+
+    # -- what becomes of a sibling ---------------------------------------------------------------------------------
+
+    def _finish(self, sending: _Sending, completion: Completion, paid: Usage | None = None) -> None:
+        if self.draws[sending.index] is not None:
+            return  # reported through the sink already
+        info, store = self.model.info, self.context.store
+        usage = info.price(replace(completion.usage, calls=1))
+        if paid is None:
+            paid = usage if completion.sent is None else info.price(replace(completion.sent, calls=1))
+            if sending.key is not None and store is not None:
+                store.put(sending.key, info, completion)
+        sending.reservation.settle(usage, paid=paid, book=self.until is None)
+        self._note(sending, Draw(self.first + sending.index, usage, completion=completion), paid=paid)
+
+    def _fail(self, sending: _Sending, error: ProviderError) -> None:
+        if self.draws[sending.index] is not None:
+            return
+        unbilled = isinstance(error, _UNBILLED) and sending.reservation.streamed is None
+        usage = self.model.info.price(Usage(calls=1)) if unbilled else sending.reservation.used()
+        sending.reservation.settle(usage, book=self.until is None)
+        self._note(sending, Draw(self.first + sending.index, usage, error=error), paid=usage)
+
+    def _break(self, sending: _Sending, why: Interrupted) -> None:
+        if self.draws[sending.index] is not None:
+            return
+        usage = Usage() if isinstance(why, _NotSent) else sending.reservation.used()
+        partial = None
+        if sending.text:
+            partial = Completion(message=Message("assistant", sending.text), finish="cancelled", usage=usage)
+        sending.reservation.settle(usage, book=self.until is None)
+        draw = Draw(self.first + sending.index, usage, completion=partial, interrupted=why)
+        self._note(sending, draw, paid=usage)
+
+    def _note(self, sending: _Sending, draw: Draw, *, paid: Usage) -> None:
+        self.draws[sending.index] = draw
+        completion = draw.completion
+        self._close(
+            sending,
+            finish=None if completion is None else completion.finish,
+            text="" if completion is None else completion.text,
+            usage=draw.usage.to_json(),
+            paid=paid.to_json(),
+            stored=paid.calls == 0,
+            error=None if draw.error is None else str(draw.error),
+            interrupted=None if draw.interrupted is None else draw.interrupted.reason,
+        )
+        self.changed.set()
+
+    def _open(self, index: int, reservation: Reservation) -> int:
+        return self.context.trace.open(
+            "call",
+            self.context.span,
+            role=self.role,
+            model=self.model.name,
+            path=list(self.path),
+            index=self.first + index,
+            prompt_tokens=reservation.need.prompt,
+            max_tokens=reservation.completion,
+        )
+
+    def _close(self, sending: _Sending, **data: Any) -> None:
+        self.context.trace.close(sending.span, "call", self.context.span, index=self.first + sending.index, **data)
+
+
+class _Sink:
+    """Counts tokens as they stream, so that a broken call is settled at what it cost."""
+
+    def __init__(self, round_: _Round, batch: Sequence[_Sending]) -> None:
+        self.round, self.batch = round_, batch
+
+    def token(self, index: int, text: str, count: int = 1) -> None:
+        """Count streamed tokens."""
+        sending = self.batch[index]
+        sending.reservation.progress(count)
+        sending.text += text
+        progress = self.round.context.progress
+        if progress is not None:
+            progress(sending.span, text, count)
+
+    def prompt(self, index: int, tokens: int) -> None:
+        """The reservation's own count stands: it is exact, or an upper bound until the usage comes."""
+
+    def done(self, index: int, completion: Completion) -> None:
+        """Settle a sibling while the others run on."""
+        self.round._finish(self.batch[index], completion)

@@ -1,0 +1,1 @@
+"""Loops that several methods share: one driver each."""

@@ -1,0 +1,123 @@
+"""Draw N answers, extract what each says, group equal ones: the loop under every sampling method.
+
+Source: our own (DESIGN §5). Samples of a task have the path ("sample", task.id, k) without the method's name, so
+methods share samples and compare in pairs, and a curve over N costs its largest point.
+Cost: n calls. Early stops are decided on the contiguous prefix of samples, whatever order they arrive in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ponder.core.candidate import Candidate
+from ponder.core.context import AnswerType, Context
+from ponder.core.errors import ProviderError
+from ponder.core.metered import Draw
+from ponder.core.model import Request, Sampling
+from ponder.core.task import Task
+
+__all__ = ["Samples", "StopRule", "sample"]
+
+# Given the group of each sample so far (None: no answer) and how many may still come: stop here?
+StopRule = Callable[[Sequence[int | None], int], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """What was drawn.
+
+    Attributes:
+        candidates: in sample order; failed and broken-off ones included.
+        groups: for each candidate the index of the first with an equal answer; None where there is no answer to count
+            (nothing extracted, failed, or broken off by the end of the run).
+        agreed: whether the stop rule ended the sampling.
+    """
+
+    candidates: tuple[Candidate, ...]
+    groups: tuple[int | None, ...]
+    agreed: bool = False
+
+
+async def sample(
+    task: Task,
+    ctx: Context,
+    *,
+    n: int,
+    sampling: Sampling | None = None,
+    stop: StopRule | None = None,
+    ahead: int | None = None,
+    certainty: bool = False,
+) -> Samples:
+    """Draw up to `n` answers to a task.
+
+    Args:
+        task: what to answer.
+        ctx: the run.
+        n: most samples.
+        sampling: the law; by default the context's.
+        stop: ends the sampling at the first prefix where it says so.
+        ahead: how many samples are in flight at once when `stop` is given; a smaller number wastes less on samples
+            that the stop drops, a larger one is quicker. By default all.
+        certainty: ask for per-token certainty.
+
+    Raises:
+        ProviderError: every sample failed; the last failure.
+    """
+    answers = ctx.answers(task)
+    request = Request(messages=task.messages, sampling=sampling or ctx.sampling, certainty=certainty)
+    candidates: list[Candidate] = []
+    groups: list[int | None] = []
+    agreed = False
+
+    async def absorb(draws: Sequence[Draw]) -> None:
+        for draw in draws:
+            candidate = _candidate(draw, answers)
+            if candidate is not None:
+                candidates.append(candidate)
+                ctx.candidates.append(candidate)
+        usable = [c.answer if c.finish != "cancelled" else None for c in candidates]
+        groups[:] = await answers.group(usable)
+
+    wave = n if stop is None or ahead is None else ahead
+    while len(candidates) < n and not agreed:
+        first = len(candidates)
+        count = min(wave, n - first)
+
+        async def until(draws: Sequence[Draw]) -> bool:
+            nonlocal agreed
+            await absorb(draws[-1:])
+            agreed = stop is not None and stop(groups, n - len(candidates))
+            return agreed
+
+        draws = await ctx.model().sample(
+            replace(request, n=count),
+            path=("sample", task.id),
+            first=first,
+            until=None if stop is None else until,
+        )
+        if stop is None:
+            await absorb(draws)
+        if any(draw.interrupted is not None for draw in draws):
+            break
+    failures = [c.error for c in candidates if c.error is not None]
+    if candidates and len(failures) == len(candidates):
+        raise ProviderError(f"all {len(failures)} samples failed: {failures[-1]}")
+    return Samples(candidates=tuple(candidates), groups=tuple(groups), agreed=agreed)
+
+
+def _candidate(draw: Draw, answers: AnswerType) -> Candidate | None:
+    """Turn a draw into a candidate; one that was never sent is none."""
+    if draw.error is not None:
+        return Candidate(index=draw.index, usage=draw.usage, error=str(draw.error))
+    if draw.completion is None:
+        return None
+    message = draw.completion.message
+    return Candidate(
+        index=draw.index,
+        message=message,
+        answer=answers.extract(message.text),
+        finish=draw.completion.finish,
+        usage=draw.usage,
+        completion=draw.completion,
+    )

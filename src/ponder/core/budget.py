@@ -21,9 +21,8 @@ from ponder.core.errors import ConfigError, Interrupted, OutOfBudget
 from ponder.core.model import ModelInfo
 from ponder.core.usage import Usage
 
-__all__ = ["ADDITIVE", "Budget", "Meter", "Need", "Reservation", "Stopped", "Ticket", "Unit"]
+__all__ = ["ADDITIVE", "Budget", "Meter", "Need", "Reservation", "Ticket", "Unit"]
 
-Stopped = Literal["done", "agreement", "budget", "deadline", "cancelled", "endpoint", "overrun"]
 Unit: TypeAlias = Literal["calls", "prompt_tokens", "completion_tokens", "tokens", "usd", "flops"]
 ADDITIVE: tuple[Unit, ...] = ("calls", "prompt_tokens", "completion_tokens", "tokens", "usd", "flops")
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ponder.core import registry
-from ponder.core.budget import Budget, Meter, Stopped
+from ponder.core.budget import Budget, Meter
 from ponder.core.candidate import Candidate, Score
-from ponder.core.errors import AccessDenied, ConfigError, Interrupted, PonderError, ProviderError
+from ponder.core.errors import AccessDenied, ConfigError, Interrupted, PonderError, ProviderError, Stopped
 from ponder.core.metered import Metered
 from ponder.core.model import Model, Sampling
 from ponder.core.result import Result
@@ -179,7 +179,7 @@ class Context:
         """
         reason = self.meter.reason()
         if reason is not None:
-            stopped, detail = reason.reason, str(reason)  # type: ignore[assignment]  # reasons are words of Stopped
+            stopped, detail = reason.reason, str(reason)
         if best is not None and answer is None:
             answer = candidates[best].answer
         repeatable = self.store is not None or all(
@@ -240,7 +240,7 @@ async def perform(method: Method, task: Task, ctx: Context) -> Result:
             try:
                 result = await method.run(task, ctx)
             except Interrupted as why:
-                result = ctx.best_so_far(why, why.reason)  # type: ignore[arg-type]  # reasons are words of Stopped
+                result = ctx.best_so_far(why, why.reason)
             except ProviderError as err:
                 result = ctx.best_so_far(err, "endpoint")
             except BaseExceptionGroup as group:

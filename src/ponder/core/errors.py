@@ -20,7 +20,7 @@ Classes say whether the same call may be tried again (`retryable`) and what a pe
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 __all__ = [
     "AccessDenied",
@@ -36,8 +36,11 @@ __all__ = [
     "ProviderTimeout",
     "RateLimited",
     "RequestRefused",
+    "Stopped",
     "UnknownName",
 ]
+
+Stopped = Literal["done", "agreement", "budget", "deadline", "cancelled", "endpoint", "overrun"]
 
 
 class PonderError(Exception):
@@ -76,7 +79,7 @@ class Interrupted(PonderError):
         reason: why, in the words of `Result.stopped`.
     """
 
-    def __init__(self, message: str, *, reason: str) -> None:
+    def __init__(self, message: str, *, reason: Stopped) -> None:
         super().__init__(message)
         self.reason = reason
 

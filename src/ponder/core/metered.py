@@ -183,7 +183,7 @@ class _Round:
         # Tickets come before anything that could wait: their order is the sample order.
         self.tickets = [context.meter.ticket(role) for _ in range(request.n)]
         self.path = path
-        self.request = replace(request, n=1, seed=sample_seed(context.seed, first, *path))
+        self.request = replace(request, n=1, seed=sample_seed(context.seed, first, *path), index=first)
         self.draws: list[Draw | None] = [None] * request.n
         self.changed = asyncio.Event()
         self.together = Access.N in model.access

@@ -83,6 +83,7 @@ class Request:
         prefix: partial answer to continue exactly (needs `Access.PREFIX`); not repeated in the completion.
         n: number of siblings; sibling i is drawn with seed `seed + i`.
         seed: sampler seed of the first sibling.
+        index: place of the first sibling among all samples of its seed path (recorded pools are read by it).
         sampling: the law.
         logprobs: None for none; 0 for the sampled tokens; k > 0 adds the k most likely tokens at each step.
         certainty: accumulate full-vocabulary certainty while sampling (needs `Access.LOGITS`).
@@ -95,6 +96,7 @@ class Request:
     prefix: str = ""
     n: int = 1
     seed: int = 0
+    index: int = 0
     sampling: Sampling = field(default_factory=Sampling)
     logprobs: int | None = None
     certainty: bool = False
@@ -109,7 +111,7 @@ class Request:
 
     def sibling(self, index: int) -> Request:
         """Return the request for sibling `index` alone."""
-        return replace(self, n=1, seed=self.seed + index)
+        return replace(self, n=1, seed=self.seed + index, index=self.index + index)
 
     def identity(self) -> dict[str, Any]:
         """Return what fixes the reply of sibling 0, for the store's key: everything but `n` and `max_tokens`."""
@@ -153,6 +155,17 @@ class Tokens:
             top=None if self.top is None else self.top[:count],
         )
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Tokens:
+        """Rebuild tokens from their fields as JSON lists."""
+        logprobs, top = data["logprobs"], data["top"]
+        return cls(
+            ids=tuple(data["ids"]),
+            texts=tuple(data["texts"]),
+            logprobs=None if logprobs is None else tuple(logprobs),
+            top=None if top is None else tuple(tuple((i, text, p) for i, text, p in step) for step in top),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
@@ -178,6 +191,28 @@ class Completion:
     def text(self) -> str:
         """The answer's text."""
         return self.message.text
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object; what was really sent belongs to one run and is left out."""
+        return {
+            "message": self.message.to_json(),
+            "finish": self.finish,
+            "usage": self.usage.to_json(),
+            "tokens": None if self.tokens is None else asdict(self.tokens),
+            "certainty": self.certainty,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Completion:
+        """Rebuild a completion from `to_json`."""
+        tokens, certainty = data.get("tokens"), data.get("certainty")
+        return cls(
+            message=Message.from_json(data["message"]),
+            finish=data["finish"],
+            usage=Usage(**data["usage"]),
+            tokens=None if tokens is None else Tokens.from_json(tokens),
+            certainty=None if certainty is None else tuple(certainty),
+        )
 
 
 class TokenCount(NamedTuple):

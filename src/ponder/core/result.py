@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ponder.core.budget import Stopped
 from ponder.core.candidate import Candidate
+from ponder.core.errors import Stopped
 from ponder.core.usage import Usage
 
 __all__ = ["SCHEMA", "Result", "total"]

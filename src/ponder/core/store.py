@@ -15,15 +15,12 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ponder.core.errors import BadInput
-from ponder.core.model import Completion, ModelInfo, Request, Tokens
+from ponder.core.model import Completion, ModelInfo, Request
 from ponder.core.task import Message
-from ponder.core.usage import Usage
 
 __all__ = ["SCHEMA", "Store", "cut"]
 
@@ -78,7 +75,7 @@ class Store:
         finished, length, body = row
         if length < max_tokens and not finished:
             return None
-        completion = _from_json(json.loads(body))
+        completion = Completion.from_json(json.loads(body))
         return completion if length <= max_tokens else cut(completion, max_tokens)
 
     def put(self, key: str, info: ModelInfo, completion: Completion) -> None:
@@ -92,7 +89,7 @@ class Store:
                 " finished = excluded.finished, length = excluded.length, created = excluded.created,"
                 " body = excluded.body WHERE completions.finished = 0 AND (excluded.finished OR"
                 " excluded.length > completions.length)",
-                (key, info.fingerprint, int(finished), length, time.time(), json.dumps(_to_json(completion))),
+                (key, info.fingerprint, int(finished), length, time.time(), json.dumps(completion.to_json())),
             )
         except sqlite3.Error as err:
             self.error = f"the response store {self.file!r} cannot be written ({err}); answers are no longer kept"
@@ -149,35 +146,4 @@ def cut(completion: Completion, max_tokens: int) -> Completion | None:
         usage=replace(completion.usage, completion_tokens=max_tokens, usd=None, flops=None),
         certainty=None if completion.certainty is None else completion.certainty[:max_tokens],
         sent=None,
-    )
-
-
-def _to_json(completion: Completion) -> dict[str, Any]:
-    tokens = completion.tokens
-    return {
-        "message": completion.message.to_json(),
-        "finish": completion.finish,
-        "usage": completion.usage.to_json(),
-        "tokens": None if tokens is None else asdict(tokens),
-        "certainty": completion.certainty,
-    }
-
-
-def _from_json(data: Mapping[str, Any]) -> Completion:
-    tokens = data["tokens"]
-    return Completion(
-        message=Message.from_json(data["message"]),
-        finish=data["finish"],
-        usage=Usage(**data["usage"]),
-        tokens=None
-        if tokens is None
-        else Tokens(
-            ids=tuple(tokens["ids"]),
-            texts=tuple(tokens["texts"]),
-            logprobs=None if tokens["logprobs"] is None else tuple(tokens["logprobs"]),
-            top=None
-            if tokens["top"] is None
-            else tuple(tuple((i, text, value) for i, text, value in step) for step in tokens["top"]),
-        ),
-        certainty=None if data["certainty"] is None else tuple(data["certainty"]),
     )

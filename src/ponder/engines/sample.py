@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ponder.core.candidate import Candidate
 from ponder.core.context import AnswerType, Context
-from ponder.core.errors import ProviderError
+from ponder.core.errors import Interrupted, ProviderError, Stopped
 from ponder.core.metered import Draw
 from ponder.core.model import Request, Sampling
 from ponder.core.task import Task
@@ -31,12 +31,14 @@ class Samples:
         candidates: in sample order; failed and broken-off ones included.
         groups: for each candidate the index of the first with an equal answer; None where there is no answer to count
             (nothing extracted, failed, or broken off by the end of the run).
-        agreed: whether the stop rule ended the sampling.
+        stopped: "done" when all were drawn, "agreement" when the stop rule ended the sampling, else why it ended.
+        detail: the same in words.
     """
 
     candidates: tuple[Candidate, ...]
     groups: tuple[int | None, ...]
-    agreed: bool = False
+    stopped: Stopped = "done"
+    detail: str = ""
 
 
 async def sample(
@@ -69,6 +71,7 @@ async def sample(
     candidates: list[Candidate] = []
     groups: list[int | None] = []
     agreed = False
+    ended: Interrupted | None = None
 
     async def absorb(draws: Sequence[Draw]) -> None:
         for draw in draws:
@@ -80,7 +83,7 @@ async def sample(
         groups[:] = await answers.group(usable)
 
     wave = n if stop is None or ahead is None else ahead
-    while len(candidates) < n and not agreed:
+    while len(candidates) < n and not agreed and ended is None:
         first = len(candidates)
         count = min(wave, n - first)
 
@@ -98,12 +101,19 @@ async def sample(
         )
         if stop is None:
             await absorb(draws)
-        if any(draw.interrupted is not None for draw in draws):
-            break
+        ended = next((draw.interrupted for draw in draws if draw.interrupted is not None), None)
     failures = [c.error for c in candidates if c.error is not None]
     if candidates and len(failures) == len(candidates):
         raise ProviderError(f"all {len(failures)} samples failed: {failures[-1]}")
-    return Samples(candidates=tuple(candidates), groups=tuple(groups), agreed=agreed)
+    stopped: Stopped = "agreement" if agreed else "done"
+    if ended is not None and not agreed:
+        stopped = ended.reason
+    return Samples(
+        candidates=tuple(candidates),
+        groups=tuple(groups),
+        stopped=stopped,
+        detail=f"{ended}; {len(candidates)} of {n} samples" if ended is not None and not agreed else "",
+    )
 
 
 def _candidate(draw: Draw, answers: AnswerType) -> Candidate | None:

@@ -1,0 +1,80 @@
+"""Best-of-N: sample n answers and return the one that a verifier scores highest.
+
+Paper: Cobbe et al. 2021, arXiv:2110.14168 (best-of-N by verifier); weighted form: card 04 (Snell et al. 2024,
+arXiv:2408.03314, section 5.1): the scores of equal answers are summed and the answer with the largest sum wins, given
+by its highest-scored candidate.
+Differs: a missing score never wins and adds nothing; equal scores and sums go to the candidate seen first; where no
+candidate has a score the first readable answer is returned, and the result says so. A broken-off candidate is not
+eligible.
+Cost: n calls, plus the verifier's own. Needs: a verifier.
+When: a checker that is better at judging than the model is at answering; writing with constraints that a program can
+check; code with tests.
+When not: a weak verifier and large n: the best-scored answer is then the one that fools it best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ponder.core.context import Context
+from ponder.core.errors import ConfigError
+from ponder.core.registry import strategies
+from ponder.core.result import Result
+from ponder.core.task import Task
+from ponder.engines.sample import sample
+from ponder.numerics.votes import best_of, weighted_vote
+
+__all__ = ["BestOfN"]
+
+
+@strategies(
+    "best_of_n",
+    card=(4, 13),
+    paper="arXiv:2110.14168",
+    fidelity="paper",
+    needs=("verifier",),
+    tags={
+        "what": ("parallel",),
+        "how": ("sampling", "verification"),
+        "where": ("reasoning", "general"),
+        "how_well": ("accuracy",),
+    },
+    since="0.1",
+)
+@dataclass(frozen=True, kw_only=True)
+class BestOfN:
+    """Best of n samples by verifier score.
+
+    Attributes:
+        n: samples, >= 1.
+        weighted: sum the scores of equal answers before choosing (needs an answer type with equality).
+    """
+
+    n: int = 16
+    weighted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ConfigError(f"n must be at least 1, got {self.n!r}")
+
+    def calls(self) -> dict[str, int]:
+        """Most calls by role (the verifier's own come on top)."""
+        return {"policy": self.n}
+
+    async def run(self, task: Task, ctx: Context) -> Result:
+        """Sample, score, choose."""
+        drawn = await sample(task, ctx, n=self.n)
+        candidates = await ctx.score(task, drawn.candidates)
+        scores = [
+            None if c.finish == "cancelled" else c.scores[ctx.verifier_name].value for c in candidates
+        ]
+        best = None
+        detail = drawn.detail
+        if self.weighted:
+            best = weighted_vote(drawn.groups, scores)
+        else:
+            best = best_of(scores)
+        if best is None and candidates:
+            best = next((i for i, group in enumerate(drawn.groups) if group is not None), None)
+            detail = "; ".join(filter(None, (drawn.detail, "no candidate has a score: the first readable answer")))
+        return ctx.result(candidates, best=best, stopped=drawn.stopped, detail=detail)

@@ -123,12 +123,14 @@ class Trace:
                 self._file.write(event.to_line() + "\n")
                 self._file.flush()  # so that the file can be followed, and survives a killed process
             except OSError as err:
-                self._file = None
                 self._lost(err)
+                self.end()
         for callback in self._watchers:
             callback(event)
 
     def _lost(self, err: OSError) -> None:
+        if self.file_error is not None:
+            return
         self.file_error = f"the trace file is incomplete: {err.strerror or err}"
         logger.warning("%s; the run goes on", self.file_error)
 

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from ponder import Budget, Context, Meter, ScriptedModel, Task, Trace
+from ponder.core.errors import ProviderError
+from ponder.engines.sample import Samples, sample
+
+TASK = Task.of("How many?", answer="number")
+
+
+def context(model: ScriptedModel, budget: Budget | None = None) -> Context:
+    return Context(models={"policy": model}, meter=Meter(budget), trace=Trace())
+
+
+async def test_candidates_come_in_sample_order_with_groups_of_equal_answers() -> None:
+    ctx = context(ScriptedModel(replies=["1", "2", "1.0", "none"], latency=(0.0, 0.01)))
+    drawn = await sample(TASK, ctx, n=8)
+    assert [c.index for c in drawn.candidates] == list(range(8))
+    by_text = {c.text: g for c, g in zip(drawn.candidates, drawn.groups, strict=True)}
+    assert by_text["1"] == by_text["1.0"] != by_text["2"]
+    assert by_text["none"] is None
+    assert drawn.stopped == "done"
+    assert ctx.candidates == list(drawn.candidates)
+
+
+@pytest.mark.parametrize("ahead", [1, 3, 8, None])
+async def test_stop_rule_decides_at_the_same_prefix_whatever_is_in_flight(ahead: int | None) -> None:
+    seen: list[int] = []
+
+    def stop(groups: Sequence[int | None], left: int) -> bool:
+        seen.append(len(groups))
+        assert left == 8 - len(groups)
+        return len(groups) == 5
+
+    drawn = await sample(TASK, context(ScriptedModel(latency=(0.0, 0.01))), n=8, stop=stop, ahead=ahead)
+    assert seen == [1, 2, 3, 4, 5]
+    assert (drawn.stopped, len(drawn.candidates)) == ("agreement", 5)
+
+
+async def test_budget_ends_the_sampling_and_says_how_far_it_came() -> None:
+    drawn: Samples = await sample(TASK, context(ScriptedModel(), Budget(calls=3)), n=8)
+    assert (drawn.stopped, len(drawn.candidates)) == ("budget", 3)
+    assert "3 of 8 samples" in drawn.detail
+
+
+async def test_failures_are_kept_unless_all_fail() -> None:
+    drawn = await sample(TASK, context(ScriptedModel(fail_every=2)), n=4)
+    assert [c.error is None for c in drawn.candidates] == [True, False, True, False]
+    with pytest.raises(ProviderError, match="all 3 samples failed"):
+        await sample(TASK, context(ScriptedModel(fail_every=1)), n=3)
+
+
+async def test_certainty_is_kept_with_the_candidate() -> None:
+    drawn = await sample(TASK, context(ScriptedModel(replies=["a b c"])), n=1, certainty=True)
+    completion = drawn.candidates[0].completion
+    assert completion is not None
+    assert completion.certainty is not None
+    assert len(completion.certainty) == 3

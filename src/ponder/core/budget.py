@@ -361,7 +361,8 @@ class Meter:
     def book(self, role: str, usage: Usage) -> None:
         """Count a settled call as nominal usage, here and above."""
         # What a prefix cache served depends on what ran before: it belongs to what was paid.
-        usage = replace(usage, cached_tokens=0)
+        if usage.cached_tokens:
+            usage = replace(usage, cached_tokens=0)
         for meter in self.path:
             meter.nominal[role] = meter.nominal.get(role, Usage()) + usage
 

@@ -290,8 +290,10 @@ class _Round:
     async def _send(self, batch: list[_Sending]) -> None:
         """Make one request for siblings of consecutive indices and settle each of them."""
         head = batch[0]
-        sampling = replace(self.request.sampling, max_tokens=head.reservation.completion)
-        request = replace(self.request.sibling(head.index), n=len(batch), sampling=sampling)
+        request = self.request.siblings(head.index, len(batch))
+        if head.reservation.completion != request.sampling.max_tokens:
+            sampling = replace(request.sampling, max_tokens=head.reservation.completion)
+            request = replace(request, sampling=sampling)
         sink = _Sink(self, batch)
         try:
             completions = await self._stoppable(request, sink)
@@ -347,13 +349,16 @@ class _Round:
         if self.draws[sending.index] is not None:
             return  # reported through the sink already
         info, store = self.model.info, self.context.store
-        usage = info.price(replace(completion.usage, calls=1))
+        usage = self._one_call(completion.usage)
         if paid is None:
-            paid = usage if completion.sent is None else info.price(replace(completion.sent, calls=1))
+            paid = usage if completion.sent is None else self._one_call(completion.sent)
             if sending.key is not None and store is not None:
                 store.put(sending.key, info, completion)
         sending.reservation.settle(usage, paid=paid, book=self.until is None)
         self._note(sending, Draw(self.first + sending.index, usage, completion=completion), paid=paid)
+
+    def _one_call(self, usage: Usage) -> Usage:
+        return self.model.info.price(usage if usage.calls == 1 else replace(usage, calls=1))
 
     def _fail(self, sending: _Sending, error: ProviderError) -> None:
         if self.draws[sending.index] is not None:

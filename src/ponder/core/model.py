@@ -111,7 +111,13 @@ class Request:
 
     def sibling(self, index: int) -> Request:
         """Return the request for sibling `index` alone."""
-        return replace(self, n=1, seed=self.seed + index, index=self.index + index)
+        return self.siblings(index, 1)
+
+    def siblings(self, first: int, count: int) -> Request:
+        """Return the request for `count` siblings from `first` on."""
+        if first == 0 and count == self.n:
+            return self
+        return replace(self, n=count, seed=self.seed + first, index=self.index + first)
 
     def identity(self) -> dict[str, Any]:
         """Return what fixes the reply of sibling 0, for the store's key: everything but `n` and `max_tokens`."""
@@ -154,6 +160,10 @@ class Tokens:
             logprobs=None if self.logprobs is None else self.logprobs[:count],
             top=None if self.top is None else self.top[:count],
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return {"ids": self.ids, "texts": self.texts, "logprobs": self.logprobs, "top": self.top}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tokens:
@@ -198,7 +208,7 @@ class Completion:
             "message": self.message.to_json(),
             "finish": self.finish,
             "usage": self.usage.to_json(),
-            "tokens": None if self.tokens is None else asdict(self.tokens),
+            "tokens": None if self.tokens is None else self.tokens.to_json(),
             "certainty": self.certainty,
         }
 
@@ -258,11 +268,9 @@ class ModelInfo:
 
     def price(self, usage: Usage) -> Usage:
         """Return `usage` with dollars and FLOPs filled in where they are known."""
-        return replace(
-            usage,
-            usd=self.usd(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens),
-            flops=None if self.flops is None else self.flops(usage.prompt_tokens, usage.completion_tokens),
-        )
+        usd = self.usd(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
+        flops = None if self.flops is None else self.flops(usage.prompt_tokens, usage.completion_tokens)
+        return usage if (usd, flops) == (usage.usd, usage.flops) else replace(usage, usd=usd, flops=flops)
 
 
 class Sink(Protocol):

@@ -165,27 +165,6 @@ async def solve(
             await opened.close()
 
 
-def _verifier(verifier: str | Verifier | None) -> tuple[Verifier | None, str]:
-    if isinstance(verifier, str):
-        made: Verifier = registry.verifiers.get(verifier).make()
-        return made, verifier
-    if verifier is None:
-        return None, ""
-    entry = registry.verifiers.entry_of(verifier)
-    return verifier, type(verifier).__name__ if entry is None else entry.name
-
-
-def _method(method: str | Method, settings: Mapping[str, Any]) -> tuple[Method, str, registry.Entry | None]:
-    if isinstance(method, str):
-        entry = registry.strategies.get(method)
-        made: Method = entry.make(**settings)
-        return made, method, entry
-    if settings:
-        raise ConfigError(f"settings {', '.join(settings)} go with a method given by name")
-    found = registry.strategies.entry_of(method)
-    return method, type(method).__name__ if found is None else found.name, found
-
-
 def solve_sync(task: Task | str | Sequence[Message], **options: Any) -> Result:
     """Blocking form of `solve`, for scripts; inside async code await `solve`.
 
@@ -224,16 +203,3 @@ def _method(method: str | Method, settings: Mapping[str, Any]) -> tuple[Method, 
         raise ConfigError(f"settings {', '.join(settings)} go with a method given by name")
     found = registry.strategies.entry_of(method)
     return method, type(method).__name__ if found is None else found.name, found
-
-
-def solve_sync(task: Task | str | Sequence[Message], **options: Any) -> Result:
-    """Blocking form of `solve`, for scripts; inside async code await `solve`.
-
-    Raises:
-        ConfigError: called inside a running event loop.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(solve(task, **options))
-    raise ConfigError("solve_sync cannot run inside an event loop: write `await solve(...)`")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 __all__ = ["Usage"]
@@ -55,7 +55,10 @@ class Usage:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object; unknown money and FLOPs are null."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _FIELDS}  # asdict copies deeply: ten times as slow
+
+
+_FIELDS = tuple(item.name for item in fields(Usage))
 
 
 def _add(left: Usage, right: Usage, name: str) -> float | None:

@@ -142,6 +142,19 @@ def test_lying_usage_is_recorded_as_overrun_and_ends_the_run() -> None:
     assert ticket.refusal is meter.stopped
 
 
+def test_repeated_attempts_count_against_the_budget() -> None:
+    meter = Meter(Budget(tokens=100))
+    admit(meter, need()).settle(
+        Usage(calls=1, prompt_tokens=10, completion_tokens=5),
+        paid=Usage(calls=1, prompt_tokens=20, completion_tokens=25),
+    )
+    assert meter.left("tokens") == 55
+    assert meter.nominal["policy"].tokens == 15
+    admit(meter, need()).settle(Usage(calls=1, prompt_tokens=10), paid=Usage(calls=1, prompt_tokens=60))
+    assert meter.stopped is not None
+    assert meter.stopped.reason == "overrun"
+
+
 def test_broken_call_settles_at_its_streamed_count_else_in_full() -> None:
     meter = Meter(Budget(tokens=1000))
     streamed = admit(meter, need())

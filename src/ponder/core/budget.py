@@ -345,12 +345,15 @@ class Meter:
         over: str | None = None
         for meter in self.path:
             meter.spent = meter.spent + usage
-            for unit in meter._limits:
+            for unit, limit in meter._limits.items():
                 actual = float(getattr(usage, unit) or 0.0)
-                meter._spent[unit] += actual
                 held = reservation.need.amount(unit, reservation.completion)
                 if actual > held * (1 + _ROUNDING):
                     over = f"{reservation.role}: {unit} {actual:g} reported, {held:g} reserved"
+                # A call that was tried again was paid for twice, and the limit is on what is really spent.
+                meter._spent[unit] += max(actual, float(getattr(paid, unit) or 0.0))
+                if meter._spent[unit] > limit * (1 + _ROUNDING) and over is None:
+                    over = f"{reservation.role}: repeated attempts took {unit} beyond its limit of {limit:g}"
             meter.paid[reservation.role] = meter.paid.get(reservation.role, Usage()) + paid
         if over is not None:
             for meter in self.path:

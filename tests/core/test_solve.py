@@ -82,7 +82,7 @@ def test_method_that_needs_a_verifier_says_so_before_spending() -> None:
 
 def test_missing_access_is_refused_before_spending_and_names_back_ends() -> None:
     blind = ScriptedModel(access=frozenset())
-    with pytest.raises(AccessDenied, match=r"needs text.*would do: .*scripted"):
+    with pytest.raises(AccessDenied, match=r"needs text.*would do: .*replay"):
         solve_sync("q", model=blind, method="greedy")
     assert blind.calls == 0
 

@@ -54,7 +54,7 @@ async def test_failures_are_kept_unless_all_fail() -> None:
 
 
 async def test_certainty_is_kept_with_the_candidate() -> None:
-    drawn = await sample(TASK, context(ScriptedModel(replies=["a b c"])), n=1, certainty=True)
+    drawn = await sample(TASK, context(ScriptedModel(replies=["a b c"])), n=1)
     completion = drawn.candidates[0].completion
     assert completion is not None
     assert completion.certainty is not None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ponder.core import registry
+from ponder.core.access import Access
 from ponder.core.budget import Budget, Meter
 from ponder.core.candidate import Candidate, Score
 from ponder.core.errors import AccessDenied, ConfigError, Interrupted, PonderError, ProviderError, Stopped
@@ -144,9 +145,10 @@ class Context:
             settings: of the method.
         """
         entry = registry.strategies.get(method)
-        check_access(entry, self.models["policy"])
+        made: Method = entry.make(**settings)
+        check_access(entry, made, self.models["policy"])
         return await perform(
-            entry.make(**settings),
+            made,
             task,
             replace(
                 self,
@@ -214,15 +216,19 @@ class Context:
         return self.result(candidates, best=best, stopped=stopped, detail=str(why))
 
 
-def check_access(entry: registry.Entry, model: Model) -> None:
+def check_access(entry: registry.Entry, method: Method, model: Model) -> None:
     """Refuse a method whose needs the model does not meet, naming back-ends that would do.
+
+    A method whose needs depend on its settings has a method `access()`, which takes precedence over its entry's.
 
     Raises:
         AccessDenied: before anything is spent.
     """
-    missing = sorted(entry.access - model.access)
+    own = getattr(method, "access", None)
+    needed: frozenset[Access] = entry.access if own is None else own()
+    missing = sorted(needed - model.access)
     if missing:
-        able = [e.name for e in registry.models.entries() if entry.access <= e.access]
+        able = [e.name for e in registry.models.entries() if needed <= e.access and e.name != "scripted"]
         would = f"; back-ends that would do: {', '.join(able)}" if able else ""
         raise AccessDenied(f"{entry.name} needs {', '.join(missing)}, which {model.name} does not give{would}")
 

@@ -130,7 +130,7 @@ async def solve(
     opened = load(model) if isinstance(model, str) else model
     try:
         if entry is not None:
-            check_access(entry, opened)
+            check_access(entry, running, opened)
         meter = Meter(budget)
         models: dict[str, Model] = {"policy": opened, **(roles or {})}
         for used in models.values():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ponder.core.access import Access
 from ponder.core.candidate import Candidate
 from ponder.core.context import AnswerType, Context
 from ponder.core.errors import Interrupted, ProviderError, Stopped
@@ -49,7 +50,7 @@ async def sample(
     sampling: Sampling | None = None,
     stop: StopRule | None = None,
     ahead: int | None = None,
-    certainty: bool = False,
+    top_logprobs: int = 0,
 ) -> Samples:
     """Draw up to `n` answers to a task.
 
@@ -61,13 +62,19 @@ async def sample(
         stop: ends the sampling at the first prefix where it says so.
         ahead: how many samples are in flight at once when `stop` is given; a smaller number wastes less on samples
             that the stop drops, a larger one is quicker. By default all.
-        certainty: ask for per-token certainty.
+        top_logprobs: how many likely tokens to ask for at each step. Certainty is asked for wherever the model gives
+            it: it costs next to nothing, and so methods with and without it share samples.
 
     Raises:
         ProviderError: every sample failed; the last failure.
     """
     answers = ctx.answers(task)
-    request = Request(messages=task.messages, sampling=sampling or ctx.sampling, certainty=certainty)
+    request = Request(
+        messages=task.messages,
+        sampling=sampling or ctx.sampling,
+        certainty=Access.LOGITS in ctx.model().access,
+        logprobs=top_logprobs or None,
+    )
     candidates: list[Candidate] = []
     groups: list[int | None] = []
     agreed = False

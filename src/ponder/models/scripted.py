@@ -70,7 +70,7 @@ class ScriptedModel:
     name: str = "scripted"
     access: frozenset[Access] = frozenset(level for level in Access if level is not Access.N)
     determinism: Determinism = "exact"
-    info: ModelInfo = field(default_factory=lambda: ModelInfo(fingerprint="scripted", flops=_flops))
+    info: ModelInfo = field(default_factory=lambda: ModelInfo(fingerprint="scripted", vocabulary=100, flops=_flops))
     log: list[Call] = field(default_factory=list)
     calls: int = 0
     cancelled: int = 0
@@ -100,7 +100,7 @@ class ScriptedModel:
     async def _one(self, request: Request, index: int, sink: Sink | None) -> Completion:
         number = self.calls
         self.calls += 1
-        rng = derive(request.seed, "scripted")
+        rng = derive(request.seed, "latency")
         reply = self._reply(request, number)
         try:
             await self._wait(rng, reply, request, index, sink)
@@ -120,7 +120,8 @@ class ScriptedModel:
         kept = words[: request.sampling.max_tokens]
         text = "".join(kept)
         self.log.append(Call(number, request.seed, _prompt(request), request.sampling.max_tokens, text))
-        logprobs = tuple(-rng.random() for _ in kept)
+        draw = derive(request.seed, "logprobs")
+        logprobs = tuple(-draw.random() for _ in kept)
         return Completion(
             message=Message("assistant", text),
             finish="stop" if finished else "length",
@@ -129,7 +130,14 @@ class ScriptedModel:
                 prompt_tokens=len(_prompt(request).split()),
                 completion_tokens=len(kept) + self.lie,
             ),
-            tokens=Tokens(ids=tuple(range(len(kept))), texts=tuple(kept), logprobs=logprobs),
+            tokens=Tokens(
+                ids=tuple(range(len(kept))),
+                texts=tuple(kept),
+                logprobs=logprobs,
+                top=tuple(((0, word, p),) for word, p in zip(kept, logprobs, strict=True))
+                if request.logprobs
+                else None,
+            ),
             certainty=tuple(-value for value in logprobs) if request.certainty else None,
         )
 

@@ -1,1 +1,1 @@
-"""Pure maths of test-time compute: values in, values out; no clock, no model, no I/O."""
+"""Pure maths in plain Python: values in, values out; no clock, no model, no global state."""

@@ -1,45 +1,64 @@
-"""When a vote may stop early: exactly, or with a stated confidence.
+"""When to stop sampling for a vote: once it can no longer change, or once its leader is sure enough.
 
-Source: exact rule: our own (closed form, checked against enumeration). Bayesian rule: Aggarwal et al. 2023,
-arXiv:2305.11860, the Beta criterion: the posterior of the leader's share against the runner-up's under a uniform
-prior.
+Source: the exact rule is ours (counting); the Bayesian one is adaptive-consistency, Aggarwal et al. 2023,
+arXiv:2305.11860, in its Beta form (the two most frequent answers decide).
+Answers are as in `ponder.numerics.votes.majority`: None forms no group, equal counts go to the answer seen first.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Hashable, Sequence
-from math import comb
+from typing import TypeVar
 
-__all__ = ["leader_is_stable", "probability_of_lead", "vote_is_decided"]
+from ponder.core.errors import ConfigError
+from ponder.numerics.votes import best_of, totals
+
+__all__ = ["leader_is_stable", "leader_probability", "vote_is_decided"]
+
+A = TypeVar("A", bound=Hashable)
 
 
-def vote_is_decided(answers: Sequence[Hashable | None], left: int) -> bool:
-    """Return whether no `left` (>= 0) further answers can change the majority (ties go to the answer seen first)."""
-    counts = Counter(answer for answer in answers if answer is not None)
+def vote_is_decided(answers: Sequence[A | None], left: int) -> bool:
+    """Return whether `majority` keeps its winner whatever `left` (>= 0) more samples answer.
+
+    Exact in both directions: if it is not decided, there are answers that change the winner.
+    """
     if left == 0:
         return True
+    counts = list(totals(answers).values())
+    leader = best_of(counts)
+    if leader is None:
+        return False
+    # A rival seen before the leader wins by drawing level; a later one, or a new one, needs one vote more.
+    lead = counts[leader]
+    return (
+        all(count + left < lead for count in counts[:leader])
+        and all(count + left <= lead for count in counts[leader + 1 :])
+        and left <= lead
+    )
+
+
+def leader_is_stable(answers: Sequence[A | None], *, confidence: float = 0.95) -> bool:
+    """Return whether the leader would beat the runner-up in the long run, with at least this probability.
+
+    Raises:
+        ConfigError: confidence outside (0.5, 1).
+    """
+    if not 0.5 < confidence < 1:
+        raise ConfigError(f"confidence must be in (0.5, 1), got {confidence!r}")
+    counts = sorted(totals(answers).values(), reverse=True)
     if not counts:
         return False
-    order = list(counts)  # first seen first
-    leader = max(order, key=lambda answer: (counts[answer], -order.index(answer)))
-    for place, rival in enumerate(order):
-        # A rival seen earlier wins a tie, one seen later must get ahead.
-        reach = counts[rival] + left
-        if rival != leader and (reach > counts[leader] or (reach == counts[leader] and place < order.index(leader))):
-            return False
-    return left <= counts[leader]  # an answer not seen yet comes last: it must get ahead too
+    return leader_probability(int(counts[0]), int(counts[1]) if len(counts) > 1 else 0) >= confidence
 
 
-def probability_of_lead(leader: int, runner_up: int) -> float:
-    """Return P(p > 1/2) under Beta(leader + 1, runner_up + 1): exact, as a tail of a fair binomial law."""
-    trials = leader + runner_up + 1
-    return sum(comb(trials, k) for k in range(leader + 1)) / 2**trials
+def leader_probability(lead: int, second: int) -> float:
+    """Return P(p > 1/2) for p ~ Beta(lead + 1, second + 1): that the leader stays ahead of the runner-up.
 
-
-def leader_is_stable(answers: Sequence[Hashable | None], *, confidence: float) -> bool:
-    """Return whether the leader stays ahead of the runner-up with probability of at least `confidence`."""
-    counts = sorted(Counter(answer for answer in answers if answer is not None).values(), reverse=True)
-    if not counts:
-        return False
-    return probability_of_lead(counts[0], counts[1] if len(counts) > 1 else 0) >= confidence
+    Both are counts, >= 0; the prior is uniform. For whole counts the Beta tail is a binomial one, which is summed in
+    integers: P(Binomial(lead + second + 1, 1/2) <= lead).
+    """
+    trials = lead + second + 1
+    ways = sum(math.comb(trials, heads) for heads in range(lead + 1))
+    return ways / (1 << trials)

@@ -65,15 +65,9 @@ class BestOfN:
         """Sample, score, choose."""
         drawn = await sample(task, ctx, n=self.n)
         candidates = await ctx.score(task, drawn.candidates)
-        scores = [
-            None if c.finish == "cancelled" else c.scores[ctx.verifier_name].value for c in candidates
-        ]
-        best = None
+        scores = [None if c.finish == "cancelled" else c.scores[ctx.verifier_name].value for c in candidates]
+        best = weighted_vote(drawn.groups, scores) if self.weighted else best_of(scores)
         detail = drawn.detail
-        if self.weighted:
-            best = weighted_vote(drawn.groups, scores)
-        else:
-            best = best_of(scores)
         if best is None and candidates:
             best = next((i for i, group in enumerate(drawn.groups) if group is not None), None)
             detail = "; ".join(filter(None, (drawn.detail, "no candidate has a score: the first readable answer")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from tests.parity.cases import Case, Kinds, Measured, measure
 
 PROPERTY = "parity"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.parity.cases import Case, Kind, Kinds, each_case, numbers
-
 from ponder.numerics.aggregation import aggregate
 from ponder.numerics.difficulty import quantile_bins
 from ponder.numerics.exchange import beam_counts, flops_match, inference_multiplier
 from ponder.numerics.losses import soft_cross_entropy
 from ponder.numerics.votes import best_of, hierarchical_vote, majority, totals, weighted_vote
+from tests.parity.cases import Case, Kind, Kinds, each_case, numbers
 
 Inputs = Mapping[str, Any]
 

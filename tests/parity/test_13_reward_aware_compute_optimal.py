@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.parity.cases import Case, Kind, Kinds, each_case, numbers
-
 from ponder.numerics.aggregation import Aggregation, two_token_score
 from ponder.numerics.difficulty import absolute_bin
 from ponder.numerics.prm_rules import RULES, choose, solution_scores
 from ponder.numerics.votes import best_of, totals, weighted_vote
+from tests.parity.cases import Case, Kind, Kinds, each_case, numbers
 
 Inputs = Mapping[str, Any]
 AGGREGATIONS: dict[str, Aggregation] = {"min": "min", "last": "last", "avg": "mean"}

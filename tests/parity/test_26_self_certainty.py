@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.parity.cases import Case, Kind, Kinds, each_case, numbers
-
 from ponder.numerics.certainty import (
     answer_rows,
     log_softmax,
@@ -18,6 +16,7 @@ from ponder.numerics.certainty import (
 )
 from ponder.numerics.usc import last_response
 from ponder.numerics.votes import best_of, borda, borda_weights, totals
+from tests.parity.cases import Case, Kind, Kinds, each_case, numbers
 
 Inputs = Mapping[str, Any]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy
 import pytest
+
 from tests.parity.cases import Case, Kind, Kinds, arrays, compare, folders, measure, numbers, read_cases
 
 

@@ -25,7 +25,7 @@ from ponder.core.task import Task
 from ponder.core.tasks import plain
 from ponder.core.trace import Trace
 
-__all__ = ["AnswerType", "Context", "Method", "Progress", "Verifier", "perform"]
+__all__ = ["AnswerType", "Context", "Method", "Progress", "Verifier", "check_access", "perform"]
 
 Progress = Callable[[int, str, int], None]
 

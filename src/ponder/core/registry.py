@@ -152,7 +152,6 @@ class Registry(Generic[T]):
         """Import every public module of the rooms, then other packages' components; done once."""
         if self._loaded:
             return
-        self._loaded = True
         for room in self._rooms:
             try:
                 package = importlib.import_module(room)
@@ -165,6 +164,7 @@ class Registry(Generic[T]):
                     importlib.import_module(info.name)
         for point in importlib.metadata.entry_points(group="ponder.components"):
             point.load()
+        self._loaded = True
 
     def names(self) -> list[str]:
         """Return all names, sorted."""

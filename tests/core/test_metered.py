@@ -25,6 +25,7 @@ from ponder.core.model import Completion, Model, ModelInfo, Request, Sampling, S
 from ponder.core.store import Store
 from ponder.core.task import Message
 from ponder.core.trace import Trace
+from ponder.core.usage import Usage
 from ponder.models.scripted import ScriptedModel
 
 PROMPT = (Message("user", "one two three"),)
@@ -182,6 +183,17 @@ async def test_failed_call_costs_nothing_only_where_nothing_was_done(error: Prov
     (drawn,) = await draw(ctx, 1)
     assert drawn.error is error
     assert (ctx.meter.spent.calls, ctx.meter.spent.tokens) == (1, tokens)
+
+
+async def test_cost_of_failed_attempts_is_paid_once_for_the_request() -> None:
+    error = RateLimited("slow")
+    error.spent = Usage(calls=1, prompt_tokens=30, completion_tokens=4)
+    ctx = context(ScriptedModel(replies=[error], access=TOGETHER), Budget(tokens=500))
+    draws = await draw(ctx, 3)
+    assert all(d.error is error for d in draws)
+    assert ctx.meter.paid["policy"].tokens == 34
+    assert ctx.meter.nominal["policy"].tokens == 0
+    assert ctx.meter.left("tokens") == 466
 
 
 async def test_dead_endpoint_stops_the_run() -> None:

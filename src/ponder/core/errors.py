@@ -20,7 +20,10 @@ Classes say whether the same call may be tried again (`retryable`) and what a pe
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from ponder.core.usage import Usage
 
 __all__ = [
     "AccessDenied",
@@ -104,11 +107,13 @@ class ProviderError(PonderError):
     Attributes:
         status: HTTP status where there was one.
         retry_after: seconds that the server asked to wait, where it did.
+        spent: what its attempts cost together, where the back-end knows; else the meter decides by the class.
     """
 
     def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.status, self.retry_after = status, retry_after
+        self.spent: Usage | None = None
 
 
 class RateLimited(ProviderError):

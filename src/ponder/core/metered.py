@@ -302,8 +302,11 @@ class _Round:
             for sending, completion in zip(batch, completions, strict=True):
                 self._finish(sending, completion)
         except ProviderError as err:
+            spent = err.spent  # of the whole request: booked with the first sibling that it left open
             for sending in batch:
-                self._fail(sending, err)
+                if self.draws[sending.index] is None:
+                    self._fail(sending, err, None if err.spent is None else spent or Usage(calls=1))
+                    spent = None
             if isinstance(err, EndpointDown):
                 self.context.meter.root.stop(Interrupted(f"the endpoint is gone: {err}", reason="endpoint"))
         except Interrupted as why:
@@ -360,13 +363,12 @@ class _Round:
     def _one_call(self, usage: Usage) -> Usage:
         return self.model.info.price(usage if usage.calls == 1 else replace(usage, calls=1))
 
-    def _fail(self, sending: _Sending, error: ProviderError) -> None:
-        if self.draws[sending.index] is not None:
-            return
+    def _fail(self, sending: _Sending, error: ProviderError, spent: Usage | None) -> None:
         unbilled = isinstance(error, _UNBILLED) and sending.reservation.streamed is None
         usage = self.model.info.price(Usage(calls=1)) if unbilled else sending.reservation.used()
-        sending.reservation.settle(usage, book=self.until is None)
-        self._note(sending, Draw(self.first + sending.index, usage, error=error), paid=usage)
+        paid = usage if spent is None else self._one_call(spent)
+        sending.reservation.settle(usage, paid=paid, book=self.until is None)
+        self._note(sending, Draw(self.first + sending.index, usage, error=error), paid=paid)
 
     def _break(self, sending: _Sending, why: Interrupted) -> None:
         if self.draws[sending.index] is not None:

@@ -1,0 +1,1 @@
+"""Back-ends: everything that can answer a prompt."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from ponder.core.access import Access
 from ponder.core.budget import Budget, Meter
 from ponder.core.candidate import Candidate, Score
 from ponder.core.errors import AccessDenied, ConfigError, Interrupted, PonderError, ProviderError, Stopped
-from ponder.core.metered import Metered
+from ponder.core.metered import Metered, Progress
 from ponder.core.model import Model, Sampling
 from ponder.core.result import Result
 from ponder.core.store import Store
@@ -25,9 +25,7 @@ from ponder.core.task import Task
 from ponder.core.tasks import plain
 from ponder.core.trace import Trace
 
-__all__ = ["AnswerType", "Context", "Method", "Progress", "Verifier", "check_access", "perform"]
-
-Progress = Callable[[int, str, int], None]
+__all__ = ["AnswerType", "Context", "Method", "Verifier", "check_access", "perform"]
 
 
 class AnswerType(Protocol):

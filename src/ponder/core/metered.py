@@ -13,10 +13,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ponder.core.access import Access
-from ponder.core.budget import Need, Reservation
+from ponder.core.budget import Meter, Need, Reservation
 from ponder.core.errors import (
     AccessDenied,
     BadInput,
@@ -29,14 +29,13 @@ from ponder.core.errors import (
 )
 from ponder.core.model import Completion, Determinism, Model, ModelInfo, Request, Sampling
 from ponder.core.seeds import sample_seed
+from ponder.core.store import Store
 from ponder.core.task import Message
 from ponder.core.tasks import plain
+from ponder.core.trace import Trace
 from ponder.core.usage import Usage
 
-if TYPE_CHECKING:
-    from ponder.core.context import Context
-
-__all__ = ["Draw", "Metered", "Until"]
+__all__ = ["Draw", "Metered", "Progress", "Run", "Until"]
 
 # Errors that come before the provider did any work; after others the cost is unknown and counted in full.
 _UNBILLED = (RateLimited, RequestRefused, EndpointDown)
@@ -62,6 +61,19 @@ class Draw:
 
 
 Until = Callable[[Sequence[Draw]], Awaitable[bool]]
+Progress = Callable[[int, str, int], None]
+
+
+class Run(Protocol):
+    """What a call is made under: the part of a `Context` that the proxy uses (described there)."""
+
+    meter: Meter
+    trace: Trace
+    span: int
+    seed: int
+    store: Store | None
+    minimum: int
+    progress: Progress | None
 
 
 class _NotSent(Interrupted):
@@ -75,7 +87,7 @@ class Metered:
         role: "policy", "judge", ...: under which its cost is booked.
     """
 
-    def __init__(self, model: Model, role: str, context: Context) -> None:
+    def __init__(self, model: Model, role: str, context: Run) -> None:
         self._model, self.role, self._context = model, role, context
 
     @property
@@ -173,7 +185,7 @@ class _Round:
         self,
         model: Model,
         role: str,
-        context: Context,
+        context: Run,
         request: Request,
         path: Sequence[str | int],
         first: int,

@@ -188,6 +188,8 @@ class Completion:
         tokens: ids, texts and log-probabilities where known.
         certainty: per-token KL(uniform || model) in nats, where asked for (card 26).
         sent: what was really paid for it when that differs from `usage` (a prompt shared by siblings).
+        stop: the stop string that ended it (and is not part of the text); empty where the model ended it by itself;
+            None where it was cut, or the back-end does not say.
     """
 
     message: Message
@@ -196,6 +198,7 @@ class Completion:
     tokens: Tokens | None = None
     certainty: tuple[float, ...] | None = None
     sent: Usage | None = None
+    stop: str | None = None
 
     @property
     def text(self) -> str:
@@ -210,6 +213,7 @@ class Completion:
             "usage": self.usage.to_json(),
             "tokens": None if self.tokens is None else self.tokens.to_json(),
             "certainty": self.certainty,
+            "stop": self.stop,
         }
 
     @classmethod
@@ -222,6 +226,7 @@ class Completion:
             usage=Usage(**data["usage"]),
             tokens=None if tokens is None else Tokens.from_json(tokens),
             certainty=None if certainty is None else tuple(certainty),
+            stop=data.get("stop"),
         )
 
 

@@ -37,9 +37,12 @@ class Call:
     reply: str
 
 
+_ACCESS = (Access.TEXT, Access.PREFIX, Access.LOGPROBS, Access.TOP_LOGPROBS, Access.LOGITS, Access.SEED)
+
+
 @models(
     "scripted",
-    access=tuple(level for level in Access if level is not Access.N),
+    access=_ACCESS,
     tags={"use": ("tests",)},
     since="0.1",
 )
@@ -68,7 +71,7 @@ class ScriptedModel:
     exact_prompt: bool = True
     stream: bool = False
     name: str = "scripted"
-    access: frozenset[Access] = frozenset(level for level in Access if level is not Access.N)
+    access: frozenset[Access] = frozenset(_ACCESS)
     determinism: Determinism = "exact"
     info: ModelInfo = field(default_factory=lambda: ModelInfo(fingerprint="scripted", vocabulary=100, flops=_flops))
     log: list[Call] = field(default_factory=list)
@@ -115,6 +118,7 @@ class ScriptedModel:
             raise reply
         if isinstance(reply, Completion):
             return reply
+        reply, stop = _until_stop(reply, request.sampling.stop)
         words = _words(reply)
         finished = len(words) <= request.sampling.max_tokens
         kept = words[: request.sampling.max_tokens]
@@ -139,6 +143,7 @@ class ScriptedModel:
                 else None,
             ),
             certainty=tuple(-value for value in logprobs) if request.certainty else None,
+            stop=stop if finished else None,
         )
 
     def _reply(self, request: Request, number: int) -> Reply:
@@ -149,7 +154,7 @@ class ScriptedModel:
     async def _wait(self, rng: random.Random, reply: Reply, request: Request, index: int, sink: Sink | None) -> None:
         latency = self.latency if isinstance(self.latency, int | float) else rng.uniform(*self.latency)
         if self.stream and sink is not None and isinstance(reply, str):
-            words = _words(reply)[: request.sampling.max_tokens]
+            words = _words(_until_stop(reply, request.sampling.stop)[0])[: request.sampling.max_tokens]
             for word in words:
                 await asyncio.sleep(latency / len(words))
                 sink.token(index, word)
@@ -166,6 +171,15 @@ def _prompt(request: Request) -> str:
     else:
         text = "\n".join(message.text for message in request.messages)
     return text + request.prefix
+
+
+def _until_stop(text: str, stops: Sequence[str]) -> tuple[str, str]:
+    """Cut the text at the first stop string and say which one it was; empty for none."""
+    found = [(text.find(stop), stop) for stop in stops if stop in text]
+    if not found:
+        return text, ""
+    place, stop = min(found)
+    return text[:place], stop
 
 
 def _words(text: str) -> list[str]:

@@ -1,18 +1,22 @@
-"""Write site/: one page per component from its header and metadata, and the catalogue of papers.
+"""Write what is generated: the tables inside README.md and docs/access.md, and the pages of site/.
 
-Nothing in it is kept by hand: if a page reads badly, its header does.
+Nothing in them is kept by hand: if a page reads badly, its header does. `--check` writes nothing and fails where a
+table that is committed is not what the registry says.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import sys
 from pathlib import Path
 
+from ponder.core.access import Access
 from ponder.core.papers import rows
-from ponder.core.registry import Entry, registries
+from ponder.core.registry import Entry, models, registries, strategies, verifiers
 
-SITE = Path(__file__).parent.parent / "site"
+ROOT = Path(__file__).parent.parent
+SITE = ROOT / "site"
 
 
 def page(entry: Entry) -> str:
@@ -54,8 +58,56 @@ def catalogue() -> str:
     return "\n".join(lines) + "\n"
 
 
+def components_table() -> str:
+    """Return the table of methods and verifiers."""
+    lines = ["| | name | idea | source | needs |", "|---|---|---|---|---|"]
+    for registry in (strategies, verifiers):
+        for entry in registry.entries():
+            access = sorted(level.value for level in entry.access if level is not Access.TEXT)
+            needs = ", ".join((*access, *entry.needs)) or "-"
+            lines.append(f"| {entry.kind} | `{entry.name}` | {_idea(entry)} | {_source(entry)} | {needs} |")
+    return "\n".join(lines) + "\n"
+
+
+def access_table() -> str:
+    """Return the table of back-ends and what each gives; `tests/models/test_access.py` holds the cells to it."""
+    levels = list(Access)
+    lines = ["| back-end | " + " | ".join(levels) + " |", "|---" * (len(levels) + 1) + "|"]
+    for entry in models.entries():
+        cells = ["yes" if level in entry.access else "" for level in levels]
+        lines.append(f"| `{entry.name}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def with_tables(text: str) -> str:
+    """Return a committed page with its generated tables made anew, between `<!-- NAME -->` and `<!-- /NAME -->`."""
+    for name, table in (("components", components_table()), ("access", access_table())):
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        if start in text:
+            before, _, rest = text.partition(start)
+            text = before + start + table + end + rest.partition(end)[2]
+    return text
+
+
+def stale(write: bool = False) -> list[str]:
+    """Return the committed pages whose tables are stale, and mend them if told to."""
+    found = []
+    for file in (ROOT / "README.md", ROOT / "docs" / "access.md"):
+        text = file.read_text(encoding="utf-8")
+        fresh = with_tables(text)
+        if fresh != text:
+            found.append(file.name)
+            if write:
+                file.write_text(fresh, encoding="utf-8")
+    return found
+
+
 def main() -> None:
-    """Write every page and the index."""
+    """Write every page and the index, or only check."""
+    if "--check" in sys.argv:
+        names = stale()
+        sys.exit(f"stale: {', '.join(names)}; run `make docs`" if names else 0)
+    stale(write=True)
     index = ["# ponder", "", "- [The 65 papers](papers.md)"]
     SITE.mkdir(exist_ok=True)
     for kind, registry in registries().items():
@@ -67,6 +119,20 @@ def main() -> None:
             index.append(f"- [{entry.name}]({folder.name}/{entry.name}.md): {entry.summary}")
     (SITE / "papers.md").write_text(catalogue(), encoding="utf-8")
     (SITE / "index.md").write_text("\n".join(index) + "\n", encoding="utf-8")
+
+
+def _idea(entry: Entry) -> str:
+    name, colon, idea = entry.summary.partition(": ")
+    return _cell(idea if colon else name).rstrip(".")
+
+
+def _source(entry: Entry) -> str:
+    if not entry.paper:
+        return "ours"
+    number = entry.paper.removeprefix("arXiv:")
+    cards = f" (card {', '.join(map(str, entry.card))})" if entry.card else ""
+    mark = "" if entry.fidelity in ("paper", "code") else f", {entry.fidelity}"
+    return f"[{number}](https://arxiv.org/abs/{number}){cards}{mark}"
 
 
 def _cell(value: object) -> str:

@@ -67,6 +67,7 @@ class FaultServer:
 
     async def __aenter__(self) -> FaultServer:
         self._faults: Iterator[str | None] = iter(self.script)
+        self.idle.set()
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._answer)
         app.router.add_post("/v1/completions", self._answer)
@@ -83,6 +84,11 @@ class FaultServer:
         self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
     ) -> None:
         await self._runner.cleanup()
+
+    def reset(self) -> None:
+        """Begin new books; only while nothing is in flight."""
+        self.seen, self.headers = [], []
+        self.served, self.wasted = Books(), Books()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.in_flight += 1

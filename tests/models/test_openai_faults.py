@@ -166,6 +166,20 @@ async def test_siblings_with_a_duplicate_index_are_no_answer(server: FaultServer
     await model.close()
 
 
+async def test_a_stream_that_ends_between_two_choices_is_broken_and_teaches_nothing_about_n(
+    server: FaultServer,
+) -> None:
+    arm(server, "ends")
+    model = client(server)
+    done = await model.generate(request(seed=0, n=2), Deaf())  # one word and its end, then the stream breaks
+    assert [c.usage.completion_tokens for c in done] == [1, 2]
+    assert "n" not in model.learned
+    assert server.wasted.answers == server.served.answers == 2
+    assert done[0].sent is not None
+    assert not done[0].sent.exact
+    await model.close()
+
+
 async def test_one_failed_sibling_does_not_break_off_the_others(server: FaultServer) -> None:
     server.ignore_n = True
     arm(server, None, "400", None, None)

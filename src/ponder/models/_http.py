@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-__all__ = ["Resolver", "Secret", "Transport", "TransportOptions"]
+__all__ = ["DONE", "Resolver", "Secret", "Transport", "TransportOptions"]
+
+DONE = object()  # stands for the event `[DONE]`
 
 
 class Resolver(Protocol):
@@ -122,7 +124,7 @@ class Transport:
             raise BadReply(f"{self.base_url}: the reply is no JSON ({len(data)} bytes)", status=200) from err
 
     async def events(self, url: str, body: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
-        """Yield the JSON of each server-sent event up to `[DONE]` or the end of the reply.
+        """Yield the JSON of each server-sent event, and `DONE` where the server ends them itself.
 
         Raises:
             ProviderError: as for `json`, also in the middle.
@@ -130,6 +132,7 @@ class Transport:
         async with self._open(url, body, None) as response:
             if response.content_type == "application/json":  # an error, or a server that does not stream
                 yield self._event(await self._read(response))
+                yield DONE
                 return
             rest, total = b"", 0
             async for piece in response.content.iter_any():
@@ -141,10 +144,13 @@ class Transport:
                         continue  # blank lines, comments that keep the connection alive, event names
                     data = line[5:].strip()
                     if data == b"[DONE]":
+                        yield DONE
                         await _drain(response)
                         return
                     yield self._event(data)
-            if rest.strip() not in (b"", b"data: [DONE]"):
+            if rest.strip() == b"data: [DONE]":
+                yield DONE
+            elif rest.strip():
                 raise BadReply(f"{self.base_url}: the stream ended within a line", status=200)
 
     def _event(self, data: bytes) -> Any:

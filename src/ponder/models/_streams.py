@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ponder.models._bills import whole
+from ponder.models._http import DONE
 from ponder.models._quirks import Kind
 from ponder.models._replies import Reply, inner_error, string, unreadable
 
@@ -55,6 +56,7 @@ class Stream:
         self._choices = [_Growing() for _ in range(n)]
         self._last: int | None = None  # the choice that ended last
         self.usage: Any = None
+        self._ended = False  # the server itself said that the stream was over
 
     @property
     def counts(self) -> list[int]:
@@ -73,11 +75,14 @@ class Stream:
         return bool(seen) and all(choice.finish is not None for choice in seen)
 
     def feed(self, chunk: Any) -> list[Delta]:
-        """Take one chunk and return what it added.
+        """Take one chunk (or `DONE`) and return what it added.
 
         Raises:
             BadReply: not a chunk, or an error sent in place of one.
         """
+        if chunk is DONE:
+            self._ended = True
+            return []
         if not isinstance(chunk, dict):
             raise unreadable("a stream event is not a JSON object")
         if chunk.get("error"):
@@ -164,6 +169,9 @@ class Stream:
         seen = [choice for choice in self._choices if choice.finish is not None]
         if any(choice.finish is None for choice in self._choices[: len(seen)]):
             raise unreadable("the stream left out a choice")
+        if len(seen) < len(self._choices) and not self._ended:
+            # A server that ignores n ends its stream all the same; this one was cut between two choices.
+            raise unreadable(f"the stream ended after {len(seen)} of {len(self._choices)} choices")
         return Reply(
             choices=[self._choice(choice) for choice in seen],
             usage=self.usage,

@@ -7,10 +7,10 @@ copied into their slots.
 Source: `xllamacpp` (llama.cpp). Measured on two cores with SmolLM2-135M: 8 or 16 slots make some 180 tokens a
 second, 4 slots 155, one slot 85; a busy neighbour process cuts that to a third or far less.
 Differs: samplers run in the order penalties, temperature, top-k, top-p, min-p, as in the other back-ends (llama.cpp
-has temperature last); penalties read the whole text, prompt included; log-probabilities are of the raw law. Slots that run
-together change each other's last digits: a seed repeats long texts only with slots=1 and prompt_cache=False. A token
-that ends inside a character has id -1 and log-probability NaN. Keys and values stay in 16 bits: 8 would save 85 MB and
-moved log-probabilities by up to 0.16 nats on one text.
+has temperature last); penalties read the whole text, prompt included; log-probabilities are of the raw law. Slots
+that run together change each other's last digits: a seed repeats long texts only with slots=1 and prompt_cache=False.
+A token that ends inside a character has id -1 and log-probability NaN. Keys and values stay in 16 bits: 8 would save
+85 MB and moved log-probabilities by up to 0.16 nats on one text.
 Cost: with its defaults SmolLM2 takes some 350 MB of memory. Needs: the extra `local`.
 """
 

@@ -58,7 +58,7 @@ async def test_solve_sync_refuses_politely_inside_a_loop() -> None:
         solve_sync("q", model="scripted:42")
 
 
-@pytest.mark.parametrize("spec", ["smollm", "scripted", "scripted:", ":x"])
+@pytest.mark.parametrize("spec", ["smollm", "scripted", "scripted:", ":x", ""])
 def test_model_spelling_is_checked(spec: str) -> None:
     with pytest.raises(ConfigError):
         load(spec)

@@ -33,6 +33,7 @@ TIER = {
     "gateway": 8,
     "web": 8,
     "cli": 9,
+    "__main__": 10,
 }
 METHOD_ROOMS = {room for room, tier in TIER.items() if tier == 5}
 

@@ -47,7 +47,8 @@ def load(spec: str, **options: Any) -> Model:
     """Open a model by its one spelling, "BACKEND:NAME": "llamacpp:smollm2", "llamacpp:/path/model.gguf", ...
 
     Args:
-        spec: back-end and name; `ponder models` lists the back-ends.
+        spec: back-end and name (`ponder models` lists the back-ends), or the bare name of an embedded model: then the
+            faster back-end for `n` siblings at a time is taken.
         options: of the back-end (slots, threads, base_url, ...).
 
     Raises:
@@ -55,8 +56,8 @@ def load(spec: str, **options: Any) -> Model:
         MissingExtra: the back-end's extra is not installed.
         BadInput: the model's files are missing or broken.
     """
-    backend, colon, name = spec.partition(":")
-    if not colon or not name:
+    backend, _, name = (spec if ":" in spec else f"embedded:{spec}").partition(":")
+    if not name:
         known = ", ".join(registry.models.names())
         raise ConfigError(f"cannot read the model {spec!r}; write BACKEND:NAME with a back-end of {known}")
     entry = registry.models.get(backend)

@@ -1,0 +1,1 @@
+"""Runs of methods over tasks as rows, and what is read from them: curves, tables, reports, the demo."""

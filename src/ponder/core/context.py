@@ -51,6 +51,9 @@ class Verifier(Protocol):
 class Method(Protocol):
     """A way to spend a budget on one task. Its settings are its fields; run state never lives on it."""
 
+    def calls(self) -> dict[str, int]:
+        """Return the most calls by role that these settings can make, a verifier's own apart."""
+
     async def run(self, task: Task, ctx: Context) -> Result:
         """Spend through `ctx` and return `ctx.result(...)`."""
 

@@ -37,6 +37,8 @@ from ponder.core.usage import Usage
 
 __all__ = ["Draw", "Metered", "Progress", "Run", "Until"]
 
+# Most siblings in one request: what a broken connection or a killed process can lose at once.
+_TOGETHER = 32
 # Errors that come before the provider did any work; after others the cost is unknown and counted in full.
 _UNBILLED = (RateLimited, RequestRefused, EndpointDown)
 
@@ -253,7 +255,8 @@ class _Round:
             if ticket.reservation is None:
                 self.draws[index] = Draw(self.first + index, Usage(), interrupted=ticket.refusal)
             elif (sending := self._look_up(group, index, ticket.reservation)) is not None:
-                if batch and (not self.together or batch[-1].reservation.completion != sending.reservation.completion):
+                full = len(batch) == (_TOGETHER if self.together else 1)
+                if full or (batch and batch[-1].reservation.completion != sending.reservation.completion):
                     self._start(group, batch)
                     batch = []
                 batch.append(sending)

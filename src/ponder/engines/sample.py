@@ -97,7 +97,8 @@ async def sample(
         async def until(draws: Sequence[Draw]) -> bool:
             nonlocal agreed
             await absorb(draws[-1:])
-            agreed = stop is not None and stop(groups, n - len(candidates))
+            left = n - len(candidates)
+            agreed = stop is not None and left > 0 and stop(groups, left)
             return agreed
 
         draws = await ctx.model().sample(

@@ -52,7 +52,7 @@ class MultiplicationStories:
     """
 
     smallest: int = 2
-    largest: int = 6
+    largest: int = 9
 
     def __post_init__(self) -> None:
         if not 2 <= self.smallest <= self.largest:

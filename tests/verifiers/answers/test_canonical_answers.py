@@ -181,9 +181,13 @@ def test_json_spelling_does_not_matter(value: dict[str, object]) -> None:
     assert len({JsonAnswer().extract(f"here: {spelling}") for spelling in spellings}) == 1
 
 
-def test_text_folds_white_space_and_keeps_the_rest() -> None:
-    assert TextAnswer().extract("  Two\n\n words \t\x00") == "Two words \x00"
-    assert TextAnswer().extract(" \n") is None
+async def test_text_keeps_its_lines_and_folds_white_space_to_compare() -> None:
+    kind = TextAnswer()
+    assert kind.extract("  Two\n\n words \t\x00") == "Two\n\n words \t\x00"
+    assert kind.extract(" \n ") is None
+    assert await kind.group(["a  b", None, "a\nb", "A b"]) == [0, None, 0, 3]
+    assert await kind.same("a\nb", "a b")
+    assert not await kind.same("a b", None)
 
 
 def test_exact_keeps_everything() -> None:

@@ -1,0 +1,1 @@
+"""The command line: `ponder solve`, `methods`, `models`, `doctor`, `demo`."""

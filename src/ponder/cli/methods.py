@@ -1,0 +1,213 @@
+"""`ponder methods`: the catalogue, one method in full, and the 65 papers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ponder.core.registry import Entry
+
+__all__ = ["Setting", "app", "methods", "settings_of", "show_method"]
+
+app = typer.Typer(rich_markup_mode=None)
+_WIDE = 110  # columns that the table of methods needs
+
+
+@app.callback(invoke_without_command=True)
+def methods(
+    context: typer.Context,
+    papers: Annotated[
+        bool, typer.Option("--papers", help="List the 65 papers instead, and which of them work.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the methods; `ponder methods show NAME` prints one in full."""
+    if context.invoked_subcommand is not None:
+        return
+    if papers:
+        _papers(as_json=as_json)
+        return
+    from ponder.cli.console import columns, show, show_json, table
+    from ponder.core.registry import strategies
+
+    entries = strategies.entries()
+    if as_json:
+        show_json([_facts(entry) for entry in entries])
+        return
+    width = columns()
+    if width is not None and width < _WIDE:
+        show(*(part for entry in entries for part in _in_two_lines(entry)))
+        return
+    rows = table("method", "card", "fidelity", "needs", "idea")
+    for entry in entries:
+        cards = ",".join(map(str, entry.card))
+        rows.add_row(entry.name, cards, entry.fidelity, ", ".join(_needs(entry)), _idea(entry))
+    show(rows)
+
+
+def _in_two_lines(entry: Entry) -> Iterator[RenderableType]:
+    """Yield a method for a terminal in which a table would have no room for its idea."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    facts = [f"card {','.join(map(str, entry.card))}"] if entry.card else []
+    facts.append(entry.fidelity)
+    if needs := _needs(entry):
+        facts.append(f"needs {', '.join(needs)}")
+    yield Text(entry.name, style="bold").append(f"  {'; '.join(facts)}", style="not bold dim")
+    yield Padding(_idea(entry), (0, 0, 0, 4))
+
+
+@app.command("show")
+def show_method(
+    name: Annotated[str, typer.Argument(help="Name of the method.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print a method's documentation, settings and needs."""
+    from rich.text import Text
+
+    from ponder.cli.console import show, show_json, table
+    from ponder.core.registry import strategies
+
+    entry = strategies.get(name)
+    if as_json:
+        show_json({**_facts(entry), "header": entry.header})
+        return
+    facts = table("", "")
+    facts.show_header = False
+    facts.add_row("fidelity", _FIDELITY[entry.fidelity])
+    facts.add_row("source", entry.paper or "our own")
+    if entry.card:
+        facts.add_row("cards", ", ".join(map(str, entry.card)))
+    facts.add_row("access", ", ".join(sorted(entry.access)))
+    if entry.needs:
+        facts.add_row("needs", ", ".join(entry.needs))
+    for tag, values in entry.tags.items():
+        facts.add_row(tag.replace("_", " "), ", ".join(values))
+    facts.add_row("since", entry.since)
+    settings = table("setting", "default", "values", "meaning", right=("default",))
+    for setting in settings_of(entry):
+        settings.add_row(f"  {setting.name}", setting.default, setting.values, setting.meaning)
+    shown = (Text("Settings: none"),) if not settings.row_count else (Text("Settings (--set NAME=VALUE)"), settings)
+    show(Text(entry.name, style="bold"), "", _flowing(entry.header), "", *shown, "", facts)
+
+
+_FIDELITY = {
+    "paper": "paper: follows the paper",
+    "code": "code: follows the authors' code",
+    "reconstructed": "reconstructed: from abstracts or notes, not the paper's result",
+    "ours": "ours: no paper behind it",
+}
+
+
+def _flowing(header: str) -> str:
+    """Return a header for the width at hand: its sections and list items keep their lines, the rest flows."""
+    import re
+
+    return re.sub(r"(?<=\S)\n(?=[^\s\d-])(?![A-Z][a-z]+( [a-z]+)?: )", " ", header)
+
+
+class Setting(NamedTuple):
+    """One setting of a method, as the catalogue shows it."""
+
+    name: str
+    values: str
+    default: str
+    meaning: str
+
+
+def settings_of(entry: Entry) -> list[Setting]:
+    """Return the settings of a component with their types, defaults and documentation."""
+    import dataclasses
+    import typing
+
+    if not dataclasses.is_dataclass(entry.cls):
+        return []
+    hints, meanings = typing.get_type_hints(entry.cls), dict(_documented(entry.cls))
+    return [
+        Setting(item.name, _values(hints[item.name]), _default(item), meanings.get(item.name, ""))
+        for item in dataclasses.fields(entry.cls)
+        if item.init
+    ]
+
+
+def _values(hint: Any) -> str:
+    """Spell a type as its values: "int", "none | exact", "float | none"."""
+    import typing
+
+    options = typing.get_args(hint)
+    if not options:
+        return str(getattr(hint, "__name__", hint)).replace("NoneType", "none")
+    if typing.get_origin(hint) is typing.Literal:
+        return " | ".join(map(str, options))
+    return " | ".join(map(_values, options))
+
+
+def _default(item: Any) -> str:
+    import dataclasses
+
+    if item.default is not dataclasses.MISSING:
+        return "none" if item.default is None else str(item.default)
+    return "required" if item.default_factory is dataclasses.MISSING else str(item.default_factory())
+
+
+def _documented(cls: type) -> Iterator[tuple[str, str]]:
+    """Yield (name, text) for each line of the "Attributes:" section of a class docstring."""
+    import inspect
+    import re
+
+    section = (inspect.getdoc(cls) or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+    for entry in re.split(r"\n(?= {4}\S)", "\n" + section):
+        names, colon, text = entry.strip().partition(":")
+        if colon:
+            for name in names.split(","):
+                yield name.strip(), " ".join(text.split())
+
+
+def _needs(entry: Entry) -> list[str]:
+    return [*sorted(level for level in entry.access if level != "text"), *entry.needs]
+
+
+def _idea(entry: Entry) -> str:
+    """Return the summary without the name that it begins with."""
+    title, colon, idea = entry.summary.partition(": ")
+    named = any(word in title.lower() for word in entry.name.split("_"))
+    return (idea if colon and named else entry.summary).rstrip(".")
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "cards": list(entry.card),
+        "paper": entry.paper,
+        "fidelity": entry.fidelity,
+        "access": sorted(entry.access),
+        "needs": list(entry.needs),
+        "tags": {tag: list(values) for tag, values in entry.tags.items()},
+        "oracle": entry.oracle,
+        "since": entry.since,
+        "summary": entry.summary,
+        "settings": [setting._asdict() for setting in settings_of(entry)],
+    }
+
+
+def _papers(*, as_json: bool) -> None:
+    from ponder.cli.console import show, show_json, table
+    from ponder.core.papers import rows
+
+    lines = rows()
+    if as_json:
+        show_json([line.to_dict() for line in lines])
+        return
+    listed = table("card", "paper", "state", "fidelity", "components", right=("card",))
+    for line in lines:
+        style = "" if line.state == "works" else "dim"
+        paper = line.paper
+        listed.add_row(str(paper.card), paper.name, line.state, paper.fidelity, ", ".join(line.components), style=style)
+    works = sum(line.state == "works" for line in lines)
+    show(listed, f"{works} of {len(lines)} work, as the tests of this version say.")

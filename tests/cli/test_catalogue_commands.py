@@ -1,0 +1,72 @@
+"""`ponder methods` and `ponder models`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ponder.cli.methods import settings_of
+from ponder.core.registry import models, strategies
+from ponder.models import fetch
+from tests.cli.command import Command
+
+
+def test_methods_are_all_listed_one_a_line(ponder: Command) -> None:
+    lines = ponder("methods").out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == strategies.names()
+
+
+def test_methods_as_json_have_their_facts(ponder: Command) -> None:
+    facts = {fact["name"]: fact for fact in json.loads(ponder("methods", "--json").out)}
+    assert facts["best_of_n"]["needs"] == ["verifier"]
+    assert facts["best_of_n"]["cards"] == [4, 13]
+    assert {setting["name"] for setting in facts["self_consistency"]["settings"]} >= {"n", "early_stop"}
+
+
+def test_a_method_is_shown_with_its_settings(ponder: Command) -> None:
+    said = ponder("methods", "show", "self_consistency").out
+    assert "Majority" not in said.splitlines()[0]
+    assert "Cost: n calls" in said
+    assert "none | exact | bayes" in said
+    assert json.loads(ponder("methods", "show", "greedy", "--json").out)["settings"] == []
+
+
+def test_every_setting_is_documented() -> None:
+    lacking = [(e.name, s.name) for e in strategies.entries() for s in settings_of(e) if not s.meaning]
+    assert not lacking
+
+
+def test_an_unknown_method_has_near_matches(ponder: Command) -> None:
+    done = ponder("methods", "show", "greedi")
+    assert (done.code, done.err) == (2, "ponder: no method is called 'greedi'. Did you mean 'greedy'?\n")
+
+
+def test_papers_are_65_rows(ponder: Command) -> None:
+    rows = json.loads(ponder("methods", "--papers", "--json").out)
+    assert [row["card"] for row in rows] == list(range(1, 66))
+    assert all(set(row) == {"card", "name", "state", "fidelity", "components"} for row in rows)
+    assert len(ponder("methods", "--papers").out.splitlines()) == 67
+
+
+def test_models_are_all_listed(ponder: Command) -> None:
+    said = json.loads(ponder("models", "--json").out)
+    assert [backend["name"] for backend in said["backends"]] == models.names()
+    assert said["fetchable"] == dict.fromkeys(fetch.SOURCES)
+    assert "not here: ponder models get smollm2" in ponder("models").out
+
+
+def test_getting_a_model_prints_its_path(ponder: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(name: str, progress: fetch.Progress) -> str:
+        progress("download", 0, 0)
+        progress("unpack", 1, 2)
+        progress("unpack", 2, 2)
+        return f"/cache/{name}"
+
+    monkeypatch.setattr(fetch, "get", get)
+    assert ponder("models", "get", "tiny") == (0, "/cache/tiny\n", "tiny: download\ntiny: unpack\n")
+
+
+def test_getting_an_unknown_model_is_one_line(ponder: Command) -> None:
+    done = ponder("models", "get", "gpt")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)

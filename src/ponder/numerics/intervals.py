@@ -25,7 +25,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
+def wilson(successes: float, n: int, *, level: float = 0.95) -> Interval:
     """Return the share successes / n with its Wilson interval, within [0, 1].
 
     Raises:

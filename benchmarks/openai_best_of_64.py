@@ -9,7 +9,6 @@ Run: python -m benchmarks.openai_best_of_64 [rounds]
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
 import sys
 import time
@@ -18,53 +17,20 @@ from functools import partial
 
 import aiohttp
 
+from benchmarks.bare_client import PROMPT, Counting, bare_call, session
 from benchmarks.stub_server import counts, running
-from ponder.core.model import Completion, Request, Sampling
+from ponder.core.model import Request, Sampling
 from ponder.core.task import Message
 from ponder.models.openai import OpenAI
 
 CALLS = 64
 LATENCY = 0.02
-REQUEST = Request(messages=(Message("user", "What is 6 times 7?"),), sampling=Sampling(max_tokens=32))
-
-
-class Counting:
-    """The smallest sink that does something with what it is told."""
-
-    def __init__(self) -> None:
-        self.tokens = 0
-
-    def token(self, index: int, text: str, count: int = 1) -> None:
-        """Count."""
-        self.tokens += count
-
-    def prompt(self, index: int, tokens: int) -> None:
-        """Ignore."""
-
-    def done(self, index: int, completion: Completion) -> None:
-        """Ignore."""
+REQUEST = Request(messages=(Message("user", PROMPT),), sampling=Sampling(max_tokens=32))
 
 
 async def bare(session: aiohttp.ClientSession, url: str, streamed: bool) -> int:
-    async def one(index: int) -> int:
-        body = {"model": "stub", "messages": [{"role": "user", "content": "What is 6 times 7?"}], "seed": index}
-        if streamed:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
-        async with session.post(f"{url}/chat/completions", data=json.dumps(body).encode()) as response:
-            if not streamed:
-                return int(json.loads(await response.read())["usage"]["total_tokens"])
-            text = ""
-            usage: dict[str, int] = {}
-            async for line in response.content:
-                if line.startswith(b"data: {"):
-                    event = json.loads(line[6:])
-                    usage = event.get("usage") or usage
-                    for choice in event["choices"]:
-                        text += choice["delta"].get("content", "")
-            return int(usage["total_tokens"])
-
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(index)) for index in range(CALLS)]
+        tasks = [group.create_task(bare_call(session, url, index, streamed=streamed)) for index in range(CALLS)]
     return sum(task.result() for task in tasks)
 
 
@@ -81,12 +47,11 @@ async def ours(model: OpenAI, streamed: bool) -> int:
 async def main(rounds: int) -> None:
     with running(LATENCY) as url:
         model = OpenAI.from_spec(f"{url}#stub", connections=CALLS)
-        headers = {"Content-Type": "application/json"}
-        async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=CALLS)) as session:
+        async with session(CALLS) as opened:
             ways: dict[str, Callable[[], Awaitable[int]]] = {
-                "bare, plain": partial(bare, session, url, False),
+                "bare, plain": partial(bare, opened, url, False),
                 "ours, plain": partial(ours, model, False),
-                "bare, streamed": partial(bare, session, url, True),
+                "bare, streamed": partial(bare, opened, url, True),
                 "ours, streamed": partial(ours, model, True),
             }
             wall: dict[str, list[float]] = {name: [] for name in ways}
@@ -100,7 +65,7 @@ async def main(rounds: int) -> None:
                         wall[name].append(time.perf_counter() - start)
                         cpu[name].append(time.process_time() - used)
             await model.close()
-        served = counts(url)["tokens"]
+        served = sum(counts(url)[kind] for kind in ("prompt", "completion"))
     print(f"{CALLS} calls, {LATENCY * 1000:.0f} ms latency, medians of {rounds} interleaved rounds")
     print(f"{'':16}{'wall ms':>9}{'x bare':>8}{'CPU ms a call':>15}")
     for name in ways:

@@ -1,12 +1,11 @@
-"""A fast stand-in for an OpenAI-compatible server, for benchmarks: fixed latency, fixed words, its own count.
+"""A fast stand-in for an OpenAI-compatible server, for benchmarks: fixed latency, short answers, its own count.
 
 Runs in a process of its own, on loopback, on plain asyncio streams (no framework between the socket and the reply),
-so that what is measured is the client. A reply has 16 words (tokens) a choice.
+so that what is measured is the client. A choice has 16 words (tokens), of which the first numbers it.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import subprocess
@@ -14,9 +13,10 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-__all__ = ["counts", "running"]
+__all__ = ["counts", "running", "serve"]
 
 TOKENS = 16
 PROMPT_TOKENS = 10
@@ -27,7 +27,7 @@ class Stub:
 
     def __init__(self, latency: float) -> None:
         self.latency = latency
-        self.calls = self.choices = self.tokens = 0
+        self.calls = self.choices = self.prompt = self.completion = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
@@ -41,14 +41,16 @@ class Stub:
                         length = int(value)
                 data = json.loads(await reader.readexactly(length)) if length else {}
                 if head.startswith(b"GET"):
-                    counted = {"calls": self.calls, "choices": self.choices, "tokens": self.tokens}
+                    counted = {"calls": self.calls, "choices": self.choices}
+                    counted |= {"prompt": self.prompt, "completion": self.completion}
                     writer.write(_reply(json.dumps(counted).encode()))
                 else:
                     await asyncio.sleep(self.latency)
+                    writer.write((_events if data.get("stream") else _plain)(data.get("n", 1), self.choices))
                     self.calls += 1
                     self.choices += data.get("n", 1)
-                    self.tokens += PROMPT_TOKENS + TOKENS * data.get("n", 1)
-                    writer.write(_events(data) if data.get("stream") else _reply(_body(data)))
+                    self.prompt += PROMPT_TOKENS
+                    self.completion += TOKENS * data.get("n", 1)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the client is done
@@ -56,11 +58,12 @@ class Stub:
             writer.close()
 
 
-def _body(data: dict[str, Any]) -> bytes:
-    n = data.get("n", 1)
-    message = {"role": "assistant", "content": "word " * TOKENS}
-    choices = [{"index": index, "message": message, "finish_reason": "stop"} for index in range(n)]
-    return json.dumps({"object": "chat.completion", "choices": choices, "usage": _usage(n)}).encode()
+def _plain(n: int, first: int) -> bytes:
+    choices = []
+    for index in range(n):
+        message = {"role": "assistant", "content": f"{first + index} " + "word " * (TOKENS - 1)}
+        choices.append({"index": index, "message": message, "finish_reason": "stop"})
+    return _reply(json.dumps({"object": "chat.completion", "choices": choices, "usage": _usage(n)}).encode())
 
 
 def _usage(n: int) -> dict[str, int]:
@@ -71,12 +74,11 @@ def _usage(n: int) -> dict[str, int]:
     }
 
 
-def _events(data: dict[str, Any]) -> bytes:
-    n = data.get("n", 1)
+def _events(n: int, first: int) -> bytes:
     chunks: list[dict[str, Any]] = []
     for index in range(n):
-        word = {"choices": [{"index": index, "delta": {"content": "word "}, "finish_reason": None}]}
-        chunks += [word] * TOKENS
+        for word in [f"{first + index} ", *["word "] * (TOKENS - 1)]:
+            chunks.append({"choices": [{"index": index, "delta": {"content": word}, "finish_reason": None}]})
         chunks.append({"choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]})
     chunks.append({"choices": [], "usage": _usage(n)})
     text = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
@@ -88,7 +90,8 @@ def _reply(body: bytes, *, kind: str = "application/json") -> bytes:
     return head.encode() + body
 
 
-async def _main(latency: float) -> None:
+async def serve(latency: float) -> None:
+    """Serve until killed; the port is printed first."""
     server = await asyncio.start_server(Stub(latency).serve, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
@@ -102,8 +105,9 @@ def running(latency: float) -> Iterator[str]:
     Args:
         latency: seconds before each reply.
     """
-    command = [sys.executable, __file__, "--latency", str(latency)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    program = f"import asyncio; from benchmarks.stub_server import serve; asyncio.run(serve({latency!r}))"
+    root = Path(__file__).parent.parent
+    with subprocess.Popen([sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
@@ -112,13 +116,7 @@ def running(latency: float) -> Iterator[str]:
 
 
 def counts(url: str) -> dict[str, int]:
-    """Return the stub's own count of calls, choices and tokens."""
+    """Return the stub's own count of calls, choices, prompt tokens and completion tokens."""
     with urllib.request.urlopen(url, timeout=10) as reply:
         counted: dict[str, int] = json.load(reply)
         return counted
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--latency", type=float, default=0.02)
-    asyncio.run(_main(parser.parse_args().latency))

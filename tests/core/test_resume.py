@@ -69,8 +69,8 @@ async def killed_run(server: FaultServer, directory: Path, rng: random.Random) -
         sys.executable, "-m", "tests.core.test_resume", server.url, str(directory), cwd=ROOT
     )
     most, later = rng.randint(1, CALLS), rng.uniform(0.0, 0.004)
-    while len(server.seen) < most and process.returncode is None:
-        await asyncio.sleep(0.0005)
+    async with asyncio.timeout(60):
+        await server.until(most)
     await asyncio.sleep(later)
     with suppress(ProcessLookupError):
         process.kill()

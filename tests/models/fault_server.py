@@ -44,6 +44,7 @@ class FaultServer:
         refuse: parameters answered with 400 in OpenAI's words.
         ignore_n: answer one choice whatever n is.
         continues: goes on from an open assistant message.
+        says: every answer, in place of words that depend on the seed.
         latency: seconds before each answer.
         seen: the JSON bodies received; `headers` those of the same requests.
     """
@@ -52,6 +53,7 @@ class FaultServer:
     refuse: tuple[str, ...] = ()
     ignore_n: bool = False
     continues: bool = False
+    says: str = ""
     latency: float = 0.0
     tls: ssl.SSLContext | None = None
     key: str = ""
@@ -63,6 +65,7 @@ class FaultServer:
     most_in_flight: int = 0
     aborted: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
     async def __aenter__(self) -> FaultServer:
@@ -90,6 +93,12 @@ class FaultServer:
         self.seen, self.headers = [], []
         self.served, self.wasted = Books(), Books()
 
+    async def until(self, requests: int) -> None:
+        """Wait until so many requests have come."""
+        while len(self.seen) < requests:
+            self.news.clear()
+            await self.news.wait()
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.in_flight += 1
         self.idle.clear()
@@ -106,6 +115,7 @@ class FaultServer:
 
     async def _reply(self, request: web.Request, data: dict[str, Any]) -> web.StreamResponse:
         self.seen.append(data)
+        self.news.set()
         self.headers.append(dict(request.headers))
         fault = next(self._faults, None)
         if self.latency:
@@ -171,6 +181,8 @@ class FaultServer:
             seed = data.get("seed", 0) + index
             count = min(most, 1 + seed % 7)
             words = [WORDS[(seed + place) % len(WORDS)] + " " for place in range(count)]
+            if self.says:
+                words = [word + " " for word in self.says.split()]
             if self.continues and data.get("continue_final_message"):
                 words = [" four "]
             total += len(words)

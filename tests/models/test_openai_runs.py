@@ -179,8 +179,7 @@ async def test_a_run_stopped_among_faults_leaves_nothing_open_and_keeps_what_cam
         context = context_of(model)
         async with asyncio.TaskGroup() as group:
             sampling = group.create_task(sample_all(context))
-            while server.served.answers < 300:
-                await asyncio.sleep(0.001)
+            await server.until(400)
             context.meter.stop(Interrupted("enough", reason="cancelled"))
         await asyncio.wait_for(server.idle.wait(), 10)
         await model.close()

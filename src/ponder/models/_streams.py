@@ -52,7 +52,7 @@ class Stream:
     """
 
     def __init__(self, n: int, *, kind: Kind, raw: bool) -> None:
-        self._kind, self._raw = kind, raw
+        self._kind, self._raw, self._source = kind, raw, kind.running or ""
         self._choices = [_Growing() for _ in range(n)]
         self._last: int | None = None  # the choice that ended last
         self.usage: Any = None
@@ -113,21 +113,22 @@ class Stream:
             raise unreadable(f"a stream event is for choice {index!r:.40} of {len(self._choices)}")
         choice = self._choices[index]
         delta = data if self._raw else data.get("delta") or data.get("message") or {}
+        # Most chunks hold a piece of text and nothing else: what is not there costs one look-up (this runs per token).
         text = string(delta.get("text" if self._raw else "content"))
-        thought = string(delta.get("reasoning_content") or delta.get("reasoning"))
-        refusal = string(delta.get("refusal"))
-        tools = delta.get("tool_calls") or []
         choice.text.append(text)
-        choice.reasoning.append(thought)
-        choice.refusal.append(refusal)
-        for call in tools:
-            _grow_tool(choice.tools, call)
-        listed = self._grow_tokens(choice, data)
+        if thought := delta.get("reasoning_content") or delta.get("reasoning"):
+            choice.reasoning.append(string(thought))
+        if refusal := delta.get("refusal"):
+            choice.refusal.append(string(refusal))
+        if tools := delta.get("tool_calls"):
+            for call in tools:
+                _grow_tool(choice.tools, call)
+        listed = self._grow_tokens(choice, data) if "logprobs" in data or "token_ids" in data else 0
         if data.get("finish_reason") is not None:
             choice.finish = str(data["finish_reason"])
             self._last = index
         before = choice.count
-        running = self._running(chunk) if alone else None
+        running = self._running(chunk) if alone and self._source else None
         if running is not None and running >= before:
             # llama.cpp leaves the token that ends the text out of its running count.
             choice.count, choice.told = running, not self._kind.counts_one
@@ -152,11 +153,10 @@ class Stream:
         return listed
 
     def _running(self, chunk: Mapping[str, Any]) -> int | None:
-        source = {"usage": "usage", "timings": "timings"}.get(self._kind.running or "")
-        told = chunk.get(source) if source else None
+        told = chunk.get(self._source)
         if not isinstance(told, dict):
             return None
-        return whole(told.get("completion_tokens" if source == "usage" else "predicted_n"))
+        return whole(told.get("completion_tokens" if self._source == "usage" else "predicted_n"))
 
     def reply(self) -> Reply:
         """Return the whole reply.

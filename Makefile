@@ -4,7 +4,7 @@
 #   make test TORCH='torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu'
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
-PACKAGES := chromium
+PACKAGES := bubblewrap chromium
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -47,7 +47,7 @@ parity: .venv/.stamp-torch ## Our numbers against the fixtures of the papers
 	$(PYTEST) tests/parity --parity-table
 
 bench: .venv/.stamp-torch model ## Every script of benchmarks/, one after the other
-	@for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
 docs: .venv/.stamp-dev ## Pages from headers and metadata, into site/
 	$(BIN)/python docs/build.py

@@ -10,7 +10,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from ponder import ReplayModel, Result, Sampling, Task, load, solve
+from ponder import Model, ReplayModel, Result, Sampling, Task, load, solve
 from ponder.core import registry
 from ponder.models.replay import Recorded, read_pool, write_pool
 
@@ -32,7 +32,7 @@ async def record(file: Path) -> None:
     print(f"recorded {write_pool(file, records)} answers to {file}")
 
 
-async def vote(task: Task, model: object, early_stop: str) -> Result:
+async def vote(task: Task, model: Model, early_stop: str) -> Result:
     return await solve(
         task,
         model=model,
@@ -40,7 +40,7 @@ async def vote(task: Task, model: object, early_stop: str) -> Result:
         n=N,
         early_stop=early_stop,
         sampling=LAW,
-        ahead=1,  # type: ignore[arg-type]
+        ahead=1,
     )
 
 

@@ -17,7 +17,7 @@ REPLIES = ["3 * 4 = 12", "The answer is 12.", "7", "no idea", "It is 3 + 4 = 7",
 ENTRIES = registry.strategies.entries()
 
 
-def entries() -> Any:
+def entries() -> pytest.MarkDecorator:
     return pytest.mark.parametrize("entry", ENTRIES, ids=[entry.name for entry in ENTRIES])
 
 

@@ -16,7 +16,7 @@ TEXTS = ["3 * 4 = 12", "", "no idea", "7", "x" * 1_000_000, "\x00 12 \ud800", "1
 ENTRIES = registry.verifiers.entries()
 
 
-def entries() -> Any:
+def entries() -> pytest.MarkDecorator:
     return pytest.mark.parametrize("entry", ENTRIES, ids=[entry.name for entry in ENTRIES])
 
 

@@ -221,7 +221,8 @@ jobs = st.lists(st.tuples(st.integers(1, 20), st.integers(1, 40), st.floats(0, 1
 
 def sequential(budget: Budget, wanted: list[tuple[int, int, float, int]]) -> list[int | None]:
     """The plain twin: one call after another against running sums."""
-    limits, spent, out = budget.limits(), dict.fromkeys(budget.limits(), 0.0), []
+    limits, spent = budget.limits(), dict.fromkeys(budget.limits(), 0.0)
+    out: list[int | None] = []
     for prompt, most, share, _ in wanted:
         fits = [
             c

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -16,13 +17,13 @@ TASK = Task.of("How many?", answer="number")
 class Table:
     """Scores candidates by their text."""
 
-    scores: dict[str, float | None]
+    scores: Mapping[str, float | None]
 
     async def score(self, task: Task, candidates: Sequence[Candidate], ctx: Context) -> list[Score]:
         return [Score(value=self.scores[c.text]) for c in candidates]
 
 
-async def best(replies: Sequence[str | ProviderError], scores: dict[str, float | None], **options: object) -> Result:
+async def best(replies: Sequence[str | ProviderError], scores: Mapping[str, float | None], **options: Any) -> Result:
     shift = sample_seed(0, 0, "sample", TASK.id) % len(replies)
     model = ScriptedModel(replies=[replies[(k - shift) % len(replies)] for k in range(len(replies))])
     return await solve(TASK, model=model, method="best_of_n", verifier=Table(scores), n=len(replies), **options)

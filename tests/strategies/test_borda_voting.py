@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ponder import Completion, Message, ModelInfo, Result, ScriptedModel, Task, Usage, solve
@@ -13,7 +15,7 @@ ANSWERS = ["7", "9", "9", "7", "7", "9", "none", "3"]
 CONFIDENCES = [12.1, 15.0, 14.2, 11.0, 10.5, 13.0, 16.0, 15.5]
 
 
-async def run(answers: list[str], confidences: list[float], **settings: object) -> Result:
+async def run(answers: list[str], confidences: list[float], **settings: Any) -> Result:
     replies = [
         Completion(
             message=Message("assistant", text),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -25,13 +26,13 @@ def certain(text: str, certainty: tuple[float, ...] | None, top: float | None = 
     )
 
 
-def model(replies: Sequence[Completion], **options: object) -> ScriptedModel:
+def model(replies: Sequence[Completion], **options: Any) -> ScriptedModel:
     shift = sample_seed(0, 0, "sample", TASK.id) % len(replies)
     ordered = [replies[(k - shift) % len(replies)] for k in range(len(replies))]
-    return ScriptedModel(replies=ordered, **options)  # type: ignore[arg-type]
+    return ScriptedModel(replies=ordered, **options)
 
 
-async def run(replies: Sequence[Completion], **settings: object) -> Result:
+async def run(replies: Sequence[Completion], **settings: Any) -> Result:
     return await solve(TASK, model=model(replies), method="self_certainty", n=len(replies), **settings)
 
 

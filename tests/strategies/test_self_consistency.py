@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def in_order(*replies: str | ProviderError) -> ScriptedModel:
     return ScriptedModel(replies=[replies[(k - shift) % len(replies)] for k in range(len(replies))])
 
 
-async def vote(*replies: str | ProviderError, early_stop: str = "none", **settings: object) -> Result:
+async def vote(*replies: str | ProviderError, early_stop: str = "none", **settings: Any) -> Result:
     return await solve(
         TASK, model=in_order(*replies), method="self_consistency", n=len(replies), early_stop=early_stop, **settings
     )
@@ -85,6 +86,6 @@ async def test_bayesian_stop_follows_the_beta_posterior() -> None:
 @pytest.mark.parametrize(
     "settings", [{"n": 0}, {"ahead": 0}, {"early_stop": "sometimes"}, {"confidence": 0.5}, {"confidence": 1.0}]
 )
-async def test_settings_out_of_range_are_refused(settings: dict[str, object]) -> None:
+async def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         await solve(TASK, model=ScriptedModel(), method="self_consistency", **settings)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ponder import Budget, Message, ModelInfo, Result, ScriptedModel, Task, solve
@@ -9,10 +11,10 @@ from ponder.core.seeds import sample_seed
 TASK = Task.of("How many?", answer="number")
 
 
-async def run(replies: list[str], verdict: str | ProviderError, **options: object) -> Result:
+async def run(replies: list[str], verdict: str | ProviderError, **options: Any) -> Result:
     shift = sample_seed(0, 0, "sample", TASK.id) % len(replies)
     policy = ScriptedModel(replies=[replies[(k - shift) % len(replies)] for k in range(len(replies))])
-    judge = ScriptedModel(replies=[verdict], name="judge", info=options.pop("info", policy.info))  # type: ignore[arg-type]
+    judge = ScriptedModel(replies=[verdict], name="judge", info=options.pop("info", policy.info))
     result = await solve(
         TASK, model=policy, roles={"judge": judge}, method="universal_self_consistency", n=len(replies), **options
     )
@@ -43,7 +45,7 @@ async def test_chosen_response_without_an_answer_gives_way_to_the_first_readable
 
 
 @pytest.mark.parametrize("options", [{"budget": Budget(calls=3)}, {"info": ModelInfo(fingerprint="j", context=8)}])
-async def test_judge_that_cannot_be_asked_leaves_the_first_readable_answer(options: dict[str, object]) -> None:
+async def test_judge_that_cannot_be_asked_leaves_the_first_readable_answer(options: dict[str, Any]) -> None:
     result = await run(["none", "2", "3"], "Response 2", **options)
     assert result.answer == "2"
     assert "could not choose" in result.detail

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -109,10 +108,9 @@ class ScriptedModel:
     async def _one(self, request: Request, index: int, sink: Sink | None) -> Completion:
         number = self.calls
         self.calls += 1
-        rng = derive(request.seed, "latency")
         reply = self._reply(request, number)
         try:
-            await self._wait(rng, reply, request, index, sink)
+            await self._wait(reply, request, index, sink)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -157,8 +155,10 @@ class ScriptedModel:
             return self.replies(request, number)
         return self.replies[request.seed % len(self.replies)]
 
-    async def _wait(self, rng: random.Random, reply: Reply, request: Request, index: int, sink: Sink | None) -> None:
-        latency = self.latency if isinstance(self.latency, int | float) else rng.uniform(*self.latency)
+    async def _wait(self, reply: Reply, request: Request, index: int, sink: Sink | None) -> None:
+        latency = self.latency
+        if isinstance(latency, tuple):
+            latency = derive(request.seed, "latency").uniform(*latency)
         if self.stream and sink is not None and isinstance(reply, str):
             words = _words(_until_stop(reply, request.sampling.stop)[0])[: request.sampling.max_tokens]
             for word in words:

@@ -2,6 +2,7 @@
 
 Source: TF-IDF with the smoothed logarithm ln((1 + N) / (1 + df)) + 1 and unit length, as scikit-learn's default (which
 BoostStep uses, arXiv:2501.03226, card 35); maximal marginal relevance, Carbonell & Goldstein 1998.
+Differs: single characters and signs are words too (scikit-learn leaves them out): in mathematics they carry the sense.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def test_text_ends_before_the_first_stop_string(text: str, stops: list[str]) -> 
     first = min(ends, default=None)
     starts = [first - len(stop) for stop in stops if first is not None and text[:first].endswith(stop)]
     assert shown == spelling.text == "".join(spelling.texts) == (text if first is None else text[: min(starts)])
-    assert spelling.stopped == (first is not None)
+    assert (spelling.stopped is not None) == (first is not None)
 
 
 def test_half_a_character_at_the_end_is_shown_as_broken() -> None:

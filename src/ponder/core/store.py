@@ -135,13 +135,14 @@ class Store:
 def cut(completion: Completion, max_tokens: int) -> Completion | None:
     """Return `completion` as a cap of `max_tokens` would have left it; None where its tokens are not known."""
     tokens = completion.tokens
-    if tokens is None or len(tokens.ids) < max_tokens:
-        return None
+    if tokens is None or len(tokens.ids) < max_tokens or completion.message.reasoning is not None:
+        return None  # tokens of thinking spell no answer
     head = tokens.head(max_tokens)
     return replace(
         completion,
         message=Message("assistant", "".join(head.texts)),
         finish="length",
+        stop=None,
         tokens=head,
         usage=replace(completion.usage, completion_tokens=max_tokens, usd=None, flops=None),
         certainty=None if completion.certainty is None else completion.certainty[:max_tokens],

@@ -262,7 +262,7 @@ class Engine:
         row.ids.append(token)
         row.counts[token] += 1
         text = "" if token in self.ends else row.spelling.push(token)
-        if token in self.ends or row.spelling.stopped:
+        if token in self.ends or row.spelling.stopped is not None:
             row.finish = "stop"
         elif len(row.ids) >= row.job.limit:
             row.finish = "length"

@@ -22,14 +22,15 @@ class Spelling:
 
     Attributes:
         text: the answer so far, without the stop string that ended it.
-        stopped: a stop string was met.
+        stopped: the stop string that was met, or None.
     """
 
     def __init__(
         self, decode: Callable[[list[int]], str], *, before: Sequence[int] = (), stops: Sequence[str] = ()
     ) -> None:
         """Start after the tokens `before`: some decoders drop the space of what they take for the first word."""
-        self.text, self.stopped = "", False
+        self.text = ""
+        self.stopped: str | None = None
         self._decode, self._stops = decode, stops
         self._pieces: list[str] = []
         self._shown = 0
@@ -48,12 +49,12 @@ class Spelling:
             self._window = self._window[self._given :]
             self._given = len(self._window)
             self._known = self._decode(self._window)
-        return self._show(len(self.text) - (0 if self.stopped else self._suspect()))
+        return self._show(len(self.text) - (0 if self.stopped is not None else self._suspect()))
 
     def finish(self) -> str:
         """End the answer; return what was held back."""
         rest = self._decode(self._window)[len(self._known) :]
-        if rest and self._pieces and not self.stopped:
+        if rest and self._pieces and self.stopped is None:
             self._extend(rest)
         return self._show(len(self.text))
 
@@ -70,10 +71,11 @@ class Spelling:
         start = len(self.text)
         self._pieces[-1] = piece
         self.text += piece
-        found = [self.text.find(stop, max(0, start - len(stop) + 1)) for stop in self._stops]
-        if any(at >= 0 for at in found):
-            self.stopped = True
-            self.text = self.text[: min(at for at in found if at >= 0)]
+        found = [(self.text.find(stop, max(0, start - len(stop) + 1)), stop) for stop in self._stops]
+        met = [(at, stop) for at, stop in found if at >= 0]
+        if met:
+            at, self.stopped = min(met)
+            self.text = self.text[:at]
 
     def _suspect(self) -> int:
         """Return the length of the longest end of the text that begins a stop string."""

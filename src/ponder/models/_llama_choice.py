@@ -90,8 +90,24 @@ class Choice:
         self._texts[-1] += text
         return text
 
-    def completion(self) -> Completion:
-        """Return the finished choice."""
+    def stopped_by(self, spell: Callable[[Sequence[int]], str], stops: Sequence[str]) -> str:
+        """Return the stop string that ended the answer, empty where the model ended it: the server does not say.
+
+        The tokens that hold it are among the last ones, whose text was kept back.
+
+        Args:
+            spell: returns the text of token ids.
+            stops: the stop strings.
+        """
+        if self.finish != "stop" or not stops:
+            return ""
+        last = [token for token in self._ids[-1 - max(map(len, stops)) :] if token >= 0]
+        ending = spell(last)
+        met = [(ending.find(stop), stop) for stop in stops if stop in ending]
+        return min(met)[1] if met else ""
+
+    def completion(self, stop: str | None = None) -> Completion:
+        """Return the finished choice; `stop` as in `Completion`."""
         asked = self._logprobs is not None
         tokens = Tokens(
             ids=tuple(self._ids),
@@ -109,6 +125,7 @@ class Choice:
         return Completion(
             message=Message("assistant", "".join(self._texts)),
             finish=self.finish or "stop",
+            stop=stop if self.finish == "stop" else None,
             usage=usage,
             tokens=tokens,
             sent=None if sent == usage else sent,

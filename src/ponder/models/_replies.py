@@ -91,6 +91,7 @@ def completions(reply: Reply, request: Request, *, kind: Kind, bound: int) -> li
         Completion(
             message=message,
             finish=_finish(choice, share.usage.completion_tokens, request),
+            stop=_stop(choice, request),
             usage=share.usage,
             tokens=listed,
             sent=share.sent if len(messages) > 1 else None,
@@ -125,6 +126,18 @@ def _message(choice: Mapping[str, Any], request: Request, kind: Kind) -> Message
         refusal=refusal if isinstance(refusal, str) else None,
         reasoning=reasoning if isinstance(reasoning, str) else None,
     )
+
+
+def _stop(choice: Mapping[str, Any], request: Request) -> str | None:
+    """Return which stop string ended the answer ("" for none), where the server tells or none was asked for."""
+    if str(choice.get("finish_reason")).lower() != "stop":
+        return None
+    if not request.sampling.stop:
+        return ""
+    for name in ("stop_reason", "matched_stop"):  # vLLM, SGLang: a string, or a token id or null for the end of text
+        if name in choice:
+            return choice[name] if isinstance(choice[name], str) else ""
+    return None
 
 
 def _finish(choice: Mapping[str, Any], count: int, request: Request) -> Finish:

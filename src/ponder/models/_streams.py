@@ -38,6 +38,7 @@ class _Growing:
     legacy: dict[str, list[Any]] = field(default_factory=dict)
     ids: list[int] = field(default_factory=list)
     finish: str | None = None
+    stop: dict[str, Any] = field(default_factory=dict)  # what ended it, in the server's own field
     count: int = 0
     told: bool = False  # the server itself told `count`
 
@@ -126,6 +127,7 @@ class Stream:
         listed = self._grow_tokens(choice, data) if "logprobs" in data or "token_ids" in data else 0
         if data.get("finish_reason") is not None:
             choice.finish = str(data["finish_reason"])
+            choice.stop = {name: data[name] for name in ("stop_reason", "matched_stop") if name in data}
             self._last = index
         before = choice.count
         running = self._running(chunk) if alone and self._source else None
@@ -181,6 +183,7 @@ class Stream:
     def _choice(self, choice: _Growing) -> dict[str, Any]:
         logprobs: Any = {"content": choice.logprobs} if choice.logprobs else choice.legacy or None
         out: dict[str, Any] = {"finish_reason": choice.finish, "logprobs": logprobs, "token_ids": choice.ids or None}
+        out |= choice.stop
         text = "".join(choice.text)
         if self._raw:
             return out | {"text": text}

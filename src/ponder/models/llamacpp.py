@@ -264,7 +264,7 @@ class LlamaCpp:
                 if report is not None and (tokens or text):
                     report.token(index, text, tokens)
                 if choice.finish is not None:
-                    done[index] = checked(choice.completion(), request)
+                    done[index] = checked(choice.completion(choice.stopped_by(self._spell, law.stop)), request)
                     if report is not None:
                         report.done(index, done[index])
             return stop.is_set() or self._closed.is_set()

@@ -254,6 +254,7 @@ class TransformersModel:
         return Completion(
             message=Message("assistant", thought.answer, reasoning=thought.reasoning),
             finish=row.finish or "cancelled",
+            stop=(row.spelling.stopped or "") if row.finish == "stop" else None,
             usage=usage,
             tokens=Tokens(
                 ids=tuple(row.ids),

@@ -10,7 +10,7 @@ Source: our own (DESIGN, principle 4). Cost: the largest point. Needs: a respons
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ponder._version import __version__
@@ -23,6 +23,7 @@ from ponder.core.model import Model, Sampling
 from ponder.core.result import Result, total
 from ponder.core.solve import Control, solve
 from ponder.core.store import Store
+from ponder.planning.difficulty import Evidence
 from ponder.tasks.problem import Problem
 from ponder.verifiers.compiling import compile_prompt
 
@@ -40,12 +41,14 @@ class Point:
         method: registered name.
         settings: of the method.
         verifier: registered name, or None.
+        judging: settings of the verifier.
     """
 
     curve: str
     method: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     verifier: str | None = None
+    judging: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -86,6 +89,7 @@ async def run_points(
     family: str,
     sampling: Sampling,
     seed: int = 0,
+    roles: Mapping[str, Model] | None = None,
     control: Control | None = None,
     progress: Progress | None = None,
 ) -> list[Run]:
@@ -99,6 +103,7 @@ async def run_points(
         family: task family, for the rows.
         sampling: the law of the samples.
         seed: of the runs.
+        roles: further models by role ("judge", ...).
         control: stops the run from outside.
         progress: called with (span, text, tokens) as tokens stream.
 
@@ -117,8 +122,9 @@ async def run_points(
             problem.task,
             model=model,
             method=point.method,
-            verifier=point.verifier,
+            verifier=None if point.verifier is None else registry.verifiers.get(point.verifier).make(**point.judging),
             seed=seed,
+            roles=roles,
             sampling=sampling,
             store=store,
             control=control,
@@ -127,6 +133,7 @@ async def run_points(
         )
         grades = tuple([await grade(problem, c.answer, c.text) if c.ok else None for c in result.candidates])
         row = _row(problem, point, result, grades, pace.of(result), family=family, model=model, seed=seed)
+        row = replace(row, evidence=await _evidence(problem, point, result, grades))
         runs[index] = Run(problem=problem, point=point, result=result, grades=grades, row=row)
         if runs[index].broken_off:
             break
@@ -150,6 +157,12 @@ async def grade(problem: Problem, answer: str | None, text: str) -> bool | None:
     if gold is None:
         raise ConfigError(f"the reference {problem.reference!r} is no answer of type {problem.task.answer!r}")
     return answer is not None and await kind.same(answer, gold)
+
+
+async def _evidence(problem: Problem, point: Point, result: Result, grades: Sequence[bool | None]) -> Evidence:
+    kind: AnswerType = registry.answer_types.get(problem.task.answer).make()
+    groups = await kind.group([candidate.answer for candidate in result.candidates])
+    return Evidence.of(result.candidates, groups=groups, verifier=point.verifier or "", grades=grades)
 
 
 class _Pace:

@@ -16,6 +16,7 @@ from typing import Any
 from ponder.core.errors import BadInput
 from ponder.core.result import total
 from ponder.core.usage import Usage
+from ponder.planning.difficulty import Evidence
 
 __all__ = ["SCHEMA", "Row", "append_rows", "read_rows"]
 
@@ -49,6 +50,8 @@ class Row:
             were sent for the same problem (its answers came from the store).
         stopped: why the run ended.
         result: trace id of the result.
+        evidence: what each sampled answer showed, its grade included, for studies of difficulty and of verifiers; None
+            where it was not kept.
         model, seed, version: of the model, of the run, of ponder.
     """
 
@@ -76,6 +79,7 @@ class Row:
     model: str = ""
     seed: int = 0
     version: str = ""
+    evidence: Evidence | None = None
 
     @property
     def self_graded(self) -> bool:
@@ -103,6 +107,8 @@ class Row:
         fields = {name: value for name, value in data.items() if name != "v"}
         for name in ("usage", "paid"):
             fields[name] = {role: Usage(**used) for role, used in fields[name].items()}
+        if (kept := fields.get("evidence")) is not None:
+            fields["evidence"] = Evidence(**{name: tuple(values) for name, values in kept.items()})
         return cls(**fields)
 
 

@@ -12,25 +12,27 @@ from collections.abc import Callable
 
 from ponder.bench.figure import Axis, Figure
 
-__all__ = ["COLOURS", "draw_svg", "legend_mark"]
+__all__ = ["COLOURS", "TOKENS", "draw_svg", "legend_mark", "mark"]
 
 COLOURS = 6
+TOKENS = "policy tokens per problem, prompt + completion (log scale)"
 _WIDTH, _HEIGHT = 480, 330  # user units: small, so that the text stays readable on a narrow screen
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 12, 46
 _APART = 5.0  # units between the intervals of neighbouring curves
 
 
-def draw_svg(figure: Figure, *, title: str) -> str:
+def draw_svg(figure: Figure, *, title: str, axis_label: str = TOKENS) -> str:
     """Return the picture of a figure with at least one spot.
 
     Args:
         figure: what to draw.
         title: its description for those who cannot see it.
+        axis_label: what the x axis counts.
     """
     axis = figure.axis
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(title)}" class="plot">',
-        *_frame(axis),
+        *_frame(axis, axis_label),
     ]
     middle = (len(figure.series) - 1) / 2
     for number, series in enumerate(figure.series):
@@ -48,7 +50,7 @@ def draw_svg(figure: Figure, *, title: str) -> str:
             )
             bar = f"M{x:.1f} {low:.1f}V{high:.1f}M{x - 3:.1f} {low:.1f}h6M{x - 3:.1f} {high:.1f}h6"
             parts.append(f'<g><title>{html.escape(note)}</title><path class="bar" d="{bar}"/>')
-            parts.append(f"{_mark(number, x, y)}</g>")
+            parts.append(f"{mark(number, x, y)}</g>")
         parts.append("</g>")
     parts.append("</svg>")
     return "".join(parts)
@@ -58,7 +60,7 @@ def legend_mark(number: int) -> str:
     """Return the mark of series `number` as a small picture."""
     return (
         f'<svg viewBox="0 0 26 14" class="key" aria-hidden="true"><g class="curve c{number % COLOURS}">'
-        f'<path class="line" d="M1 7h24"/>{_mark(number, 13, 7)}</g></svg>'
+        f'<path class="line" d="M1 7h24"/>{mark(number, 13, 7)}</g></svg>'
     )
 
 
@@ -70,7 +72,7 @@ def _y(value: float) -> float:
     return _TOP + (1 - value) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def _frame(axis: Axis) -> list[str]:
+def _frame(axis: Axis, label: str) -> list[str]:
     out = []
     for quarter in range(5):
         y = _y(quarter / 4)
@@ -86,7 +88,7 @@ def _frame(axis: Axis) -> list[str]:
             free = x + half + 4
     out.append(
         f'<text class="label" x="{(_LEFT + _WIDTH - _RIGHT) / 2:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">'
-        "policy tokens per problem, prompt + completion (log scale)</text>"
+        f"{html.escape(label)}</text>"
     )
     return out
 
@@ -110,5 +112,6 @@ def _diamond(x: float, y: float) -> str:
 _SHAPES: tuple[Callable[[float, float], str], ...] = (_circle, _square, _triangle, _diamond)
 
 
-def _mark(number: int, x: float, y: float) -> str:
+def mark(number: int, x: float, y: float) -> str:
+    """Return the mark of series `number` at a place of the picture; series differ in shape as well as in colour."""
     return _SHAPES[number % len(_SHAPES)](x, y)

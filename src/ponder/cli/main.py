@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ponder.cli import demo, doctor, exits, methods, models, solve
+from ponder.cli import demo, doctor, exits, methods, models, solve, study, train
 from ponder.core.errors import PonderError
 
 __all__ = ["app", "main", "ponder"]
@@ -44,6 +44,8 @@ def ponder(
 app.command("solve", epilog=solve.EPILOG)(solve.solve)
 app.add_typer(methods.app, name="methods")
 app.add_typer(models.app, name="models")
+app.add_typer(train.app, name="train")
+app.add_typer(study.app, name="study")
 app.command("doctor")(doctor.doctor)
 app.command("demo", short_help="Answer generated prompts at growing budgets and draw the curves.")(demo.demo)
 

@@ -157,7 +157,7 @@ class ScriptedModel:
 
     async def _wait(self, reply: Reply, request: Request, index: int, sink: Sink | None) -> None:
         latency = self.latency
-        if isinstance(latency, tuple):
+        if not isinstance(latency, int | float):  # a list, where it comes from JSON
             latency = derive(request.seed, "latency").uniform(*latency)
         if self.stream and sink is not None and isinstance(reply, str):
             words = _words(_until_stop(reply, request.sampling.stop)[0])[: request.sampling.max_tokens]

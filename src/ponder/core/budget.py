@@ -350,8 +350,10 @@ class Meter:
                 held = reservation.need.amount(unit, reservation.completion)
                 if actual > held * (1 + _ROUNDING):
                     over = f"{reservation.role}: {unit} {actual:g} reported, {held:g} reserved"
-                # A call that was tried again was paid for twice, and the limit is on what is really spent.
-                meter._spent[unit] += max(actual, float(getattr(paid, unit) or 0.0))
+                # A call that was tried again was paid for twice, and the limit is on what is really spent; but it still
+                # is one completion, which is what a limit on calls counts.
+                repeated = 0.0 if unit == "calls" else float(getattr(paid, unit) or 0.0)
+                meter._spent[unit] += max(actual, repeated)
                 if meter._spent[unit] > limit * (1 + _ROUNDING) and over is None:
                     over = f"{reservation.role}: repeated attempts took {unit} beyond its limit of {limit:g}"
             meter.paid[reservation.role] = meter.paid.get(reservation.role, Usage()) + paid

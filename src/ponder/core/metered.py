@@ -369,7 +369,7 @@ class _Round:
         info, store = self.model.info, self.context.store
         usage = self._one_call(completion.usage)
         if paid is None:
-            paid = usage if completion.sent is None else self._one_call(completion.sent)
+            paid = usage if completion.sent is None else info.price(completion.sent)
             if sending.key is not None and store is not None:
                 store.put(sending.key, info, completion)
         sending.reservation.settle(usage, paid=paid, book=self.until is None)
@@ -381,7 +381,7 @@ class _Round:
     def _fail(self, sending: _Sending, error: ProviderError, spent: Usage | None) -> None:
         unbilled = isinstance(error, _UNBILLED) and sending.reservation.streamed is None
         usage = self.model.info.price(Usage(calls=1)) if unbilled else sending.reservation.used()
-        paid = usage if spent is None else self._one_call(spent)
+        paid = usage if spent is None else self.model.info.price(spent)
         sending.reservation.settle(usage, paid=paid, book=self.until is None)
         self._note(sending, Draw(self.first + sending.index, usage, error=error), paid=paid)
 

@@ -13,7 +13,7 @@ class Usage:
     """Cost of one call or of many; adds up with `+`.
 
     Attributes:
-        calls: completions asked for (a request for n choices counts n).
+        calls: completions asked for (a request for n choices counts n); in what was paid, attempts.
         prompt_tokens: tokens read, cached ones included.
         cached_tokens: those of `prompt_tokens` that a prefix cache served.
         completion_tokens: tokens written, thinking and end-of-text tokens included.

@@ -247,7 +247,7 @@ class OpenAI:
                 retry=self._retry,
             )
         except ProviderError as err:
-            err.spent = sum(broken, Usage(calls=1))
+            err.spent = sum(broken, Usage()) if broken else Usage(calls=1)
             raise
         if done and broken:
             done[0] = replace(done[0], sent=sum(broken, done[0].sent or done[0].usage))

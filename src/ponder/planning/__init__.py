@@ -1,0 +1,1 @@
+"""Planning: how hard a question is, and what to spend on it."""

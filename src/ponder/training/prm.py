@@ -1,0 +1,233 @@
+"""Train a light process reward model on roll-outs of one's own tasks, and say how good it is on tasks it has not seen.
+
+Source: soft value of a prefix = share of its roll-outs that end right, learnt by cross-entropy: Snell et al. 2024,
+arXiv:2408.03314, appendix D (card 04); Monte-Carlo labels as in Zhao et al. 2025, arXiv:2504.00891 (card 57).
+Differs: a logistic head over features of the model's own passes (`verifiers.prm_features`) instead of fine-tuning; its
+penalty is chosen by cross-validation over training tasks.
+Cost: see `training.rollouts`, for every task; the fit itself takes seconds. Needs: tasks with references; numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ponder.core import registry
+from ponder.core.context import AnswerType
+from ponder.core.errors import BadInput, ConfigError, Stopped
+from ponder.core.model import Model, Sampling
+from ponder.core.solve import Control, solve
+from ponder.core.store import Store
+from ponder.core.usage import Usage
+from ponder.numerics.auc import Counted, auc_interval
+from ponder.numerics.logistic import Logistic, choose_penalty, fit_logistic
+from ponder.numerics.losses import soft_cross_entropy
+from ponder.tasks.problem import Problem
+from ponder.training.rollouts import Rollouts
+from ponder.verifiers.trained_prm import Head
+
+__all__ = ["Example", "Labelled", "fit_head", "label", "train_prm"]
+
+_NEXT = 1e-12  # what a rounded probability is taken for, so that a loss stays finite
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A prefix, what it looks like, and what became of it.
+
+    Attributes:
+        task: id of the task.
+        prefix: the text.
+        vector: features of its newest step.
+        right: roll-outs that ended with the right answer, of
+        rollouts: all of them, >= 1.
+    """
+
+    task: str
+    prefix: str
+    vector: tuple[float, ...]
+    right: int
+    rollouts: int
+
+    @property
+    def value(self) -> float:
+        """The soft label."""
+        return self.right / self.rollouts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """The examples of some tasks and what they cost, by role; `stopped` is why a run ended early, else "done"."""
+
+    examples: tuple[Example, ...]
+    usage: Mapping[str, Usage]
+    paid: Mapping[str, Usage]
+    stopped: Stopped = "done"
+
+
+async def train_prm(
+    model: Model,
+    problems: Sequence[Problem],
+    *,
+    rollouts: Rollouts | None = None,
+    held_out: float = 0.25,
+    sampling: Sampling | None = None,
+    seed: int = 0,
+    store: Store | None = None,
+    control: Control | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Head:
+    """Label prefixes of all problems, fit a head on most of them and measure it on the rest.
+
+    Args:
+        model: with exact continuation of prefixes, and the access that the features need.
+        problems: with references, of distinct tasks; the last ones are held out.
+        rollouts: how examples are made.
+        held_out: share of the problems that the head does not see, in (0, 1).
+        sampling: the law of solutions and roll-outs.
+        seed: of the samples and of the bootstrap.
+        store: response store: a run that was broken off resumes from it.
+        control: ends it early, with the problems that are labelled by then.
+        progress: called with (problems labelled, all of them).
+
+    Raises:
+        ConfigError: `held_out` out of range.
+        BadInput: a problem without reference, or too few examples that differ in their outcome.
+    """
+    rollouts = rollouts or Rollouts()
+    if not 0 < held_out < 1:
+        raise ConfigError(f"held_out must be in (0, 1), got {held_out!r}")
+    kept = max(1, round(len(problems) * held_out))
+    if len({problem.task.id for problem in problems}) < len(problems) or kept >= len(problems):
+        raise BadInput("a PRM needs distinct tasks, at least one to learn from and one to measure on")
+    labelled = await label(
+        model, problems, rollouts, sampling=sampling, seed=seed, store=store, control=control, progress=progress
+    )
+    unseen = {problem.task.id for problem in problems[-kept:]}
+    learnt = [example for example in labelled.examples if example.task not in unseen]
+    measured = [example for example in labelled.examples if example.task in unseen]
+    law, penalty = fit_head(learnt)
+    report = {
+        "model": model.name,
+        "seed": seed,
+        "settings": registry.parameters(rollouts),
+        "stopped": labelled.stopped,
+        "penalty": penalty,
+        "train": _facts(learnt),
+        "held_out": _facts(measured) | _quality(law, measured, sum(e.value for e in learnt) / len(learnt), seed),
+        "usage": {role: used.to_json() for role, used in labelled.usage.items()},
+        "paid": {role: used.to_json() for role, used in labelled.paid.items()},
+    }
+    return Head(
+        fingerprint=model.info.fingerprint,
+        features=rollouts.features,
+        layer=rollouts.layer,
+        delimiter=rollouts.delimiter,
+        law=law,
+        report=report,
+    )
+
+
+async def label(
+    model: Model,
+    problems: Sequence[Problem],
+    rollouts: Rollouts,
+    *,
+    sampling: Sampling | None = None,
+    seed: int = 0,
+    store: Store | None = None,
+    control: Control | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Labelled:
+    """Make the examples of each problem, one after another; every call is metered. Arguments as `train_prm`.
+
+    Raises:
+        BadInput: a problem without reference.
+    """
+    for problem in problems:
+        if problem.reference is None:
+            raise BadInput(f"task {problem.task.id} has no reference answer: its roll-outs cannot be graded")
+    examples: list[Example] = []
+    usage: dict[str, Usage] = {}
+    paid: dict[str, Usage] = {}
+    stopped: Stopped = "done"
+    for done, problem in enumerate(problems):
+        if progress is not None:
+            progress(done, len(problems))
+        result = await solve(
+            problem.task, model=model, method=rollouts, sampling=sampling, seed=seed, store=store, control=control
+        )
+        for total, costs in ((usage, result.usage), (paid, result.paid)):
+            for role, used in costs.items():
+                total[role] = total.get(role, Usage()) + used
+        if result.stopped != "done":
+            stopped = result.stopped
+            break
+        answers: AnswerType = registry.answer_types.get(problem.task.answer).make()
+        found: dict[str, Example] = {}
+        for candidate in result.candidates:
+            prefix = ""
+            kept = candidate.metadata
+            for step, wholes, vector in zip(kept["steps"], kept["rollouts"], kept["seen"], strict=False):
+                prefix += step
+                if wholes and prefix not in found:
+                    right = [await _is_right(answers, text, str(problem.reference)) for text in wholes]
+                    found[prefix] = Example(
+                        task=problem.task.id,
+                        prefix=prefix,
+                        vector=tuple(vector),
+                        right=sum(right),
+                        rollouts=len(right),
+                    )
+        examples += found.values()
+    return Labelled(examples=tuple(examples), usage=usage, paid=paid, stopped=stopped)
+
+
+def fit_head(examples: Sequence[Example]) -> tuple[Logistic, float]:
+    """Return the fitted law and the penalty that cross-validation over tasks chose.
+
+    Raises:
+        BadInput: no two examples that differ in value.
+    """
+    vectors, values = [example.vector for example in examples], [example.value for example in examples]
+    if len(set(values)) < 2:
+        raise BadInput(f"nothing to learn: the {len(values)} prefixes all have the same value")
+    penalty = choose_penalty(vectors, values, [example.task for example in examples])
+    return fit_logistic(vectors, values, penalty=penalty), penalty
+
+
+async def _is_right(answers: AnswerType, text: str, reference: str) -> bool:
+    answer = answers.extract(text)
+    return answer is not None and await answers.same(answer, reference)
+
+
+def _facts(examples: Sequence[Example]) -> dict[str, Any]:
+    values = [example.value for example in examples]
+    return {
+        "tasks": len({example.task for example in examples}),
+        "prefixes": len(examples),
+        "rollouts": sum(example.rollouts for example in examples),
+        "mean_value": sum(values) / len(values) if values else None,
+    }
+
+
+def _quality(law: Logistic, examples: Sequence[Example], constant: float, seed: int) -> dict[str, Any]:
+    """Return the areas under the ROC curve, with intervals over tasks, and the loss against a constant prediction."""
+    predicted = [law.predict(example.vector) for example in examples]
+    trials = [Counted(p, e.right, e.rollouts - e.right, e.task) for p, e in zip(predicted, examples, strict=True)]
+    areas = {name: auc_interval(trials, pairs, seed=seed) for name, pairs in (("auc", "all"), ("auc_within", "within"))}  # type: ignore[arg-type]  # literals
+    return {
+        **{name: None if area is None else area._asdict() for name, area in areas.items()},
+        "cross_entropy": _loss(predicted, examples),
+        "cross_entropy_of_constant": _loss([constant] * len(examples), examples),
+    }
+
+
+def _loss(predicted: Sequence[float], examples: Sequence[Example]) -> float | None:
+    if not examples:
+        return None
+    losses = [
+        soft_cross_entropy(e.value, min(max(p, _NEXT), 1 - _NEXT)) for p, e in zip(predicted, examples, strict=True)
+    ]
+    return sum(losses) / len(losses)

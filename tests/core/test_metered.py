@@ -273,3 +273,135 @@ async def test_faulty_back_end_leaves_as_one_plain_exception() -> None:
     with pytest.raises(ZeroDivisionError):
         await draw(ctx, 3)
     assert ctx.meter.in_flight == 0
+
+
+async def test_hole_in_the_store_keeps_the_seeds_of_the_siblings_around_it() -> None:
+    model, store = ScriptedModel(replies=[f"reply {k}" for k in range(7)], access=TOGETHER), Store()
+    expected = texts(await draw(context(model), 4))
+    await context(model, store=store).model().sample(request(), path=("sample", "t"), first=1)
+    assert texts(await draw(context(model, store=store), 4)) == expected
+
+
+async def test_decision_before_sending_gives_back_reservations_and_claims() -> None:
+    model, store = ScriptedModel(), Store()
+    await draw(context(model, store=store), 2)
+    ctx = context(model, Budget(calls=5), store)
+
+    async def until(draws: Sequence[Draw]) -> bool:
+        return len(draws) == 2
+
+    await ctx.model().sample(request(4), path=("sample", "t"), until=until)
+    assert (ctx.meter.in_flight, ctx.meter.left("calls"), model.calls) == (0, 3, 2)
+    async with asyncio.timeout(5):
+        await draw(context(model, store=store), 4)
+
+
+async def test_reservation_admitted_while_deciding_is_given_back() -> None:
+    ctx = context(ScriptedModel(replies=["a b"], latency=0.01), Budget(tokens=34))
+
+    async def until(draws: Sequence[Draw]) -> bool:
+        await asyncio.sleep(0.05)
+        return True
+
+    await ctx.model().sample(request(4), path=("sample", "t"), until=until)
+    assert ctx.meter.in_flight == 0
+
+
+async def test_calls_made_while_deciding_do_not_block_the_queue() -> None:
+    ctx = context(ScriptedModel(replies=["a b"], latency=(0.01, 0.1)), Budget(tokens=60))
+
+    async def until(draws: Sequence[Draw]) -> bool:
+        await ctx.model("judge").sample(request(), path=("judge", len(draws)))
+        return False
+
+    async with asyncio.timeout(5):
+        await ctx.model().sample(request(12), path=("sample", "t"), until=until)
+    assert ctx.meter.in_flight == 0
+
+
+async def test_stop_ends_the_wait_for_an_equal_call_of_another_run() -> None:
+    model, store = ScriptedModel(latency=60.0), Store()
+    async with asyncio.TaskGroup() as group:
+        other = group.create_task(draw(context(model, store=store), 1))
+        await asyncio.sleep(0)
+        ctx = context(model, store=store)
+        waiting = group.create_task(draw(ctx, 1))
+        await asyncio.sleep(0.01)
+        ctx.meter.stop(Interrupted("late", reason="deadline"))
+        async with asyncio.timeout(5):
+            (drawn,) = await waiting
+        assert (drawn.interrupted is not None, drawn.usage, model.calls) == (True, Usage(), 1)
+        other.cancel()
+
+
+async def test_equal_call_that_ends_before_the_wait_begins_is_not_repeated() -> None:
+    gate = asyncio.Event()
+
+    class Gated(ScriptedModel):
+        async def generate(self, request: Request, sink: Sink | None = None) -> list[Completion]:
+            await gate.wait()
+            return await super().generate(request, sink)
+
+    model, store = Gated(), Store()
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(draw(context(model, store=store), 1))
+        await asyncio.sleep(0.01)
+        second = group.create_task(draw(context(model, store=store), 1))
+        gate.set()
+    assert texts(first.result()) == texts(second.result())
+    assert model.calls == 1
+
+
+async def test_second_stop_from_above_finds_the_call_being_broken_off() -> None:
+    class Slow(ScriptedModel):
+        async def generate(self, request: Request, sink: Sink | None = None) -> list[Completion]:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(0.03)
+            return []
+
+    root = Meter()
+    ctx = Context(models={"policy": Slow()}, meter=Meter(parent=root), trace=Trace())
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(draw(ctx, 1))
+        await asyncio.sleep(0.01)
+        ctx.meter.stop(Interrupted("late", reason="deadline"))
+        await asyncio.sleep(0.01)
+        root.stop(Interrupted("enough", reason="cancelled"))
+    (drawn,) = running.result()
+    assert drawn.interrupted is not None
+    assert drawn.interrupted.reason == "deadline"
+
+
+async def test_what_a_prefix_cache_served_is_paid_less_but_costs_the_same() -> None:
+    info = ModelInfo(
+        fingerprint="m", usd_per_prompt_token=1e-3, usd_per_cached_token=1e-4, usd_per_completion_token=1e-3
+    )
+    nominal, paid = [], []
+    for cached in (0, 3):
+        usage = Usage(calls=1, prompt_tokens=3, cached_tokens=cached, completion_tokens=1)
+        reply = Completion(message=Message("assistant", "7"), finish="stop", usage=usage)
+        ctx = context(ScriptedModel(replies=[reply], info=info))
+        (drawn,) = await draw(ctx, 1)
+        nominal.append((drawn.usage, ctx.meter.nominal["policy"]))
+        paid.append(ctx.meter.paid["policy"].usd or 0.0)
+    assert nominal[0] == nominal[1]
+    assert paid[1] < paid[0]
+
+
+async def test_stop_of_a_nested_run_refuses_its_calls_behind_others_that_wait() -> None:
+    model, root = ScriptedModel(latency=60.0), Meter(Budget(calls=1))
+    outer = Context(models={"policy": model}, meter=root, trace=Trace())
+    inner = Context(models={"policy": model}, meter=Meter(parent=root), trace=Trace())
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(draw(outer, 1))
+        await asyncio.sleep(0)
+        behind = group.create_task(draw(inner, 1))
+        await asyncio.sleep(0.01)
+        inner.meter.stop(Interrupted("late", reason="deadline"))
+        async with asyncio.timeout(5):
+            (drawn,) = await behind
+        assert drawn.interrupted is not None
+        root.stop(Interrupted("enough", reason="cancelled"))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +23,10 @@ from ponder import (
     solve,
     solve_sync,
 )
+from ponder.core.budget import Meter
+from ponder.core.candidate import Candidate, Score
 from ponder.core.errors import AccessDenied, BadInput, ConfigError, Interrupted, ProviderError, UnknownName
-from ponder.core.trace import read_trace
+from ponder.core.trace import Trace, read_trace
 
 NUMBER = Task.of("one two", answer="number")
 
@@ -226,3 +229,55 @@ def test_empty_prompt_is_one_clear_error() -> None:
 
 def test_every_role_without_a_model_uses_the_policy_and_is_booked_apart() -> None:
     assert Access.TEXT in load("scripted:1").access
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fixed:
+    """Gives the same score to all, or a fixed number of scores."""
+
+    value: float = 1.0
+    count: int | None = None
+
+    async def score(self, task: Task, candidates: Sequence[Candidate], ctx: Context) -> list[Score]:
+        count = len(candidates) if self.count is None else self.count
+        return [Score(value=self.value, steps=(self.value,))] * count
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_scores_that_json_does_not_have_leave_valid_json(value: float, tmp_path: Path) -> None:
+    result = solve_sync(
+        NUMBER,
+        model=ScriptedModel(),
+        method="best_of_n",
+        n=2,
+        verifier=Fixed(value=value),
+        trace=tmp_path / "trace.jsonl",
+    )
+    json.dumps(result.to_json(), allow_nan=False)
+    assert len(read_trace(tmp_path / "trace.jsonl")) > 4
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_wrong_number_of_scores_is_a_missing_score_for_all(count: int) -> None:
+    result = solve_sync(NUMBER, model=ScriptedModel(), method="best_of_n", n=2, verifier=Fixed(count=count))
+    scores = [score for c in result.candidates for score in c.scores.values()]
+    assert [score.value for score in scores] == [None, None]
+    assert f"{count} scores" in scores[0].reason
+    assert result.answer == "42"
+
+
+def test_minimum_below_one_is_refused() -> None:
+    with pytest.raises(ConfigError, match="minimum"):
+        solve_sync("x", model=ScriptedModel(), minimum=0)
+
+
+async def test_nested_budget_in_dollars_without_prices_is_refused() -> None:
+    ctx = Context(models={"policy": ScriptedModel()}, meter=Meter(), trace=Trace())
+    with pytest.raises(ConfigError, match="usd"):
+        await ctx.run("greedy", NUMBER, budget=Budget(usd=1.0))
+
+
+async def test_clock_that_cut_a_nested_run_marks_the_outer_result() -> None:
+    ctx = Context(models={"policy": ScriptedModel(latency=60.0)}, meter=Meter(), trace=Trace())
+    inner = await ctx.run("greedy", NUMBER, budget=Budget(seconds=0.01))
+    assert not ctx.result(inner.candidates, best=None).deterministic

@@ -145,3 +145,12 @@ def test_directory_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match="cannot use the response store"):
         Store(tmp_path / "file" / "store.sqlite")
+
+
+def test_store_that_cannot_be_read_warns_once_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    store._db.execute("DROP TABLE completions")
+    assert store.get("key", 1) is None
+    assert store.get("key", 1) is None
+    assert len(caplog.records) == 1
+    store.close()

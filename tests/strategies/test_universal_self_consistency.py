@@ -61,3 +61,7 @@ async def test_braces_in_question_and_responses_are_kept() -> None:
     model = ScriptedModel(replies=['{"a": 1}'])
     result = await solve(task, model=model, method="universal_self_consistency", n=2)
     assert result.text == '{"a": 1}'
+
+
+async def test_budget_that_refuses_the_judge_is_why_it_stopped() -> None:
+    assert (await run(["1", "2"], "Response 1", budget=Budget(calls=2))).stopped == "budget"

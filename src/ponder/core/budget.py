@@ -17,15 +17,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeAlias
 
-from ponder.core.errors import ConfigError, Interrupted, OutOfBudget
+from ponder.core.errors import ConfigError, Interrupted, OutOfBudget, Stopped
 from ponder.core.model import ModelInfo
 from ponder.core.usage import Usage
 
-__all__ = ["ADDITIVE", "Budget", "Meter", "Need", "Reservation", "Ticket", "Unit"]
+__all__ = ["ADDITIVE", "DISTURBING", "Budget", "Meter", "Need", "Reservation", "Ticket", "Unit"]
 
 Unit: TypeAlias = Literal["calls", "prompt_tokens", "completion_tokens", "tokens", "usd", "flops"]
 ADDITIVE: tuple[Unit, ...] = ("calls", "prompt_tokens", "completion_tokens", "tokens", "usd", "flops")
 
+# Ends of a run that another run with the same seed need not share.
+DISTURBING: frozenset[Stopped] = frozenset({"deadline", "cancelled", "endpoint", "overrun"})
 # Sums of dollars are rounded sums: a limit of 64 calls at 0.01 must admit the 64th.
 _ROUNDING = 1e-9
 
@@ -230,6 +232,7 @@ class Meter:
         paid: by role, what was really sent.
         stopped: why no more calls are admitted, once that is so.
         overruns: one line for each call that cost more than its reservation.
+        disturbed: whether a clock, a cancellation or a fault has ended this run or one inside it.
     """
 
     def __init__(self, budget: Budget | None = None, *, parent: Meter | None = None) -> None:
@@ -242,6 +245,7 @@ class Meter:
         self.paid: dict[str, Usage] = {}
         self.stopped: Interrupted | None = None
         self.overruns: list[str] = []
+        self.disturbed = False
         self.in_flight = 0
         self._limits = self.budget.limits()
         self._spent: dict[Unit, float] = dict.fromkeys(self._limits, 0.0)
@@ -383,6 +387,11 @@ class Meter:
         if self.stopped is not None:
             return
         self.stopped = why
+        for meter in self.path:
+            meter.disturbed = meter.disturbed or why.reason in DISTURBING
+        for ticket in self.root._queue:  # those of a nested run may stand behind others that still wait
+            if not ticket.closed and ticket.need is not None and self in ticket.meter.path:
+                ticket.decide(why)
         for notify in list(self._on_stop.values()):
             notify(why)
         self.pump()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ponder.core import registry
 from ponder.core.access import Access
-from ponder.core.budget import Budget, Meter
+from ponder.core.budget import DISTURBING, Budget, Meter
 from ponder.core.candidate import Candidate, Score
 from ponder.core.errors import AccessDenied, ConfigError, Interrupted, PonderError, ProviderError, Stopped
 from ponder.core.metered import Metered, Progress
@@ -112,13 +112,18 @@ class Context:
     async def score(self, task: Task, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Return the candidates with the verifier's scores; failed ones are not shown to it and score missing.
 
+        A verifier that returns another number of scores than it was shown candidates has said nothing about any.
+
         Raises:
             ConfigError: the run has no verifier.
         """
         if self.verifier is None:
             raise ConfigError(f"method {self.method!r} needs a verifier: pass verifier=NAME")
         shown = [candidate for candidate in candidates if candidate.ok]
-        scores = iter(await self.verifier.score(task, shown, self) if shown else [])
+        given = await self.verifier.score(task, shown, self) if shown else []
+        if len(given) != len(shown):
+            given = [Score.missing(f"the verifier gave {len(given)} scores to {len(shown)} candidates")] * len(shown)
+        scores = iter(given)
         out = []
         for candidate in candidates:
             score = next(scores) if candidate.ok else Score.missing(candidate.error or "no answer")
@@ -148,12 +153,15 @@ class Context:
         entry = registry.strategies.get(method)
         made: Method = entry.make(**settings)
         check_access(entry, made, self.models["policy"])
+        meter = Meter(budget, parent=self.meter)
+        for used in self.models.values():
+            meter.check_prices(used.info, used.name)
         return await perform(
             made,
             task,
             replace(
                 self,
-                meter=Meter(budget, parent=self.meter),
+                meter=meter,
                 seed=self.seed if seed is None else seed,
                 method=method,
                 committed=None,
@@ -188,7 +196,7 @@ class Context:
         repeatable = self.store is not None or all(
             self.models.get(role, self.models["policy"]).determinism == "exact" for role in self.meter.nominal
         )
-        clock = stopped in ("deadline", "cancelled", "endpoint", "overrun")
+        disturbed = self.meter.disturbed or stopped in DISTURBING
         self.trace.instant("choose", self.span, index=best, answer=answer, stopped=stopped, detail=detail)
         return Result(
             answer=answer,
@@ -200,7 +208,7 @@ class Context:
             detail=detail,
             method=self.method,
             settings=self.settings,
-            deterministic=repeatable and not clock,
+            deterministic=repeatable and not disturbed,
             seconds=time.monotonic() - self.started,
             trace_id=self.trace.id,
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ponder.core.access import Access
 from ponder.core.budget import Meter, Need, Reservation
@@ -62,6 +62,7 @@ class Draw:
     interrupted: Interrupted | None = None
 
 
+T = TypeVar("T")
 Until = Callable[[Sequence[Draw]], Awaitable[bool]]
 Progress = Callable[[int, str, int], None]
 
@@ -178,6 +179,11 @@ class _Sending:
     key: str | None
     span: int
     text: str = ""
+    claimed: bool = False
+
+    def goes_with(self, other: _Sending) -> bool:
+        """Whether `other` can be the next sibling in the same request: the next seed, the same cap."""
+        return self.index + 1 == other.index and self.reservation.completion == other.reservation.completion
 
 
 class _Round:
@@ -202,6 +208,8 @@ class _Round:
         self.changed = asyncio.Event()
         self.together = Access.N in model.access
         self.tasks: list[asyncio.Task[None]] = []
+        self.launched = 0
+        self.unsent: dict[int, _Sending] = {}  # looked up, not yet sent
 
     async def run(self) -> list[Draw]:
         """Send everything that is admitted and return what became of it."""
@@ -211,14 +219,13 @@ class _Round:
             async with asyncio.TaskGroup() as group:
                 for ticket in self.tickets:
                     ticket.ask(need, self.changed.set)
-                launched = 0
                 while True:
-                    launched = self._launch(group, launched)
+                    self._launch(group)
                     while seen < len(self.draws) and (draw := self.draws[seen]) is not None:
                         seen += 1
                         if self.until is not None:
                             self.context.meter.book(self.role, draw.usage)
-                            if await self.until([d for d in self.draws[:seen] if d is not None]):
+                            if await self._decide(group, self.until, seen):
                                 for task in self.tasks:
                                     task.cancel()
                                 return [d for d in self.draws[:seen] if d is not None]
@@ -229,6 +236,31 @@ class _Round:
         finally:
             for ticket in self.tickets:
                 ticket.close()
+            self._give_back()
+
+    async def _decide(self, group: asyncio.TaskGroup, until: Until, seen: int) -> bool:
+        """Ask `until`. It may call models itself, and their tickets stand behind ours: so ours must go on meanwhile."""
+        launcher = group.create_task(self._keep_launching(group))
+        try:
+            return await until([draw for draw in self.draws[:seen] if draw is not None])
+        finally:
+            launcher.cancel()
+
+    async def _keep_launching(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            await self.changed.wait()
+            self.changed.clear()
+            self._launch(group)
+
+    def _give_back(self) -> None:
+        """Settle what was admitted and never sent: a decision or a cancellation came first."""
+        for sending in self.unsent.values():
+            if sending.claimed and sending.key is not None and self.context.store is not None:
+                self.context.store.release(sending.key)
+            self._close(sending, finish="cancelled", text="")
+        for ticket in self.tickets:
+            if ticket.reservation is not None:
+                ticket.reservation.settle(Usage(), book=False)
 
     def _need(self) -> Need:
         """State what one sibling costs at most.
@@ -246,37 +278,38 @@ class _Round:
         minimum = min(self.context.minimum, most)
         return Need(prompt=prompt, completion=most, minimum=minimum, info=self.model.info)
 
-    def _launch(self, group: asyncio.TaskGroup, start: int) -> int:
-        """Send the tickets decided since the last time, from index `start`; return the first undecided index."""
+    def _launch(self, group: asyncio.TaskGroup) -> None:
+        """Send the tickets decided since the last time."""
         batch: list[_Sending] = []
-        index = start
-        while index < len(self.tickets) and self.tickets[index].decided:
+        while self.launched < len(self.tickets) and self.tickets[self.launched].decided:
+            index = self.launched
+            self.launched += 1
             ticket = self.tickets[index]
             if ticket.reservation is None:
                 self.draws[index] = Draw(self.first + index, Usage(), interrupted=ticket.refusal)
             elif (sending := self._look_up(group, index, ticket.reservation)) is not None:
                 full = len(batch) == (_TOGETHER if self.together else 1)
-                if full or (batch and batch[-1].reservation.completion != sending.reservation.completion):
+                if full or (batch and not batch[-1].goes_with(sending)):
                     self._start(group, batch)
                     batch = []
                 batch.append(sending)
-            index += 1
         if batch:
             self._start(group, batch)
-        return index
 
     def _look_up(self, group: asyncio.TaskGroup, index: int, reservation: Reservation) -> _Sending | None:
         """Serve a sibling from the store, or return it ready to be sent (or let it wait for an equal call)."""
         store = self.context.store
         if store is None:
-            return _Sending(index, reservation, None, self._open(index, reservation))
+            self.unsent[index] = sending = _Sending(index, reservation, None, self._open(index, reservation))
+            return sending
         key = store.key(self.model.info, self.request.sibling(index))
         stored = store.get(key, reservation.completion)
         if stored is not None:
             self._finish(_Sending(index, reservation, None, self._open(index, reservation)), stored, paid=Usage())
             return None
-        sending = _Sending(index, reservation, key, self._open(index, reservation))
-        if store.claim(key):
+        self.unsent[index] = sending = _Sending(index, reservation, key, self._open(index, reservation))
+        sending.claimed = store.claim(key)
+        if sending.claimed:
             return sending
         self.tasks.append(group.create_task(self._follow(sending)))
         return None
@@ -290,28 +323,31 @@ class _Round:
         assert store is not None
         assert key is not None
         try:
-            while not store.claim(key):
-                await store.wait(key)
+            while not sending.claimed:
+                await self._stoppable(lambda: store.wait(key))
+                # Looked up before the claim: the other call may have ended before this task began.
                 stored = store.get(key, sending.reservation.completion)
                 if stored is not None:
                     self._finish(sending, stored, paid=Usage())
                     return
-        except asyncio.CancelledError:
-            sending.reservation.settle(Usage(), book=False)  # nothing was sent for it
-            self._close(sending, finish="cancelled", text="")
-            raise
+                sending.claimed = store.claim(key)
+        except Interrupted as why:
+            self._break(sending, _NotSent(str(why), reason=why.reason))
+            return
         await self._send([sending])
 
     async def _send(self, batch: list[_Sending]) -> None:
         """Make one request for siblings of consecutive indices and settle each of them."""
         head = batch[0]
+        for sending in batch:
+            del self.unsent[sending.index]
         request = self.request.siblings(head.index, len(batch))
         if head.reservation.completion != request.sampling.max_tokens:
             sampling = replace(request.sampling, max_tokens=head.reservation.completion)
             request = replace(request, sampling=sampling)
         sink = _Sink(self, batch)
         try:
-            completions = await self._stoppable(request, sink)
+            completions = await self._stoppable(lambda: self.model.generate(request, sink))
             if len(completions) != len(batch):
                 raise BadReply(f"{self.model.name} returned {len(completions)} answers to {len(batch)} siblings")
             for sending, completion in zip(batch, completions, strict=True):
@@ -336,8 +372,8 @@ class _Round:
                     self.context.store.release(sending.key)
             self.changed.set()
 
-    async def _stoppable(self, request: Request, sink: _Sink) -> list[Completion]:
-        """Call the back-end; when the meter stops, cancel the call.
+    async def _stoppable(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Await a call of the back-end or of the store; when the meter stops, cancel it.
 
         Raises:
             Interrupted: the reason of the stop.
@@ -349,13 +385,14 @@ class _Round:
         scope = asyncio.timeout(None)
 
         def stop(why: Interrupted) -> None:
+            if not reasons:  # a second stop, of a meter above, finds the call being broken off
+                scope.reschedule(loop.time())
             reasons.append(why)
-            scope.reschedule(loop.time())
 
         try:
             async with scope:
                 with self.context.meter.listening(stop):
-                    return await self.model.generate(request, sink)
+                    return await call()
         except TimeoutError:
             if reasons and scope.expired():
                 raise reasons[0] from None
@@ -367,16 +404,18 @@ class _Round:
         if self.draws[sending.index] is not None:
             return  # reported through the sink already
         info, store = self.model.info, self.context.store
-        usage = self._one_call(completion.usage)
+        reported = completion.usage
+        if reported.calls != 1:
+            reported = replace(reported, calls=1)
+        # What a prefix cache served, and its discount, depend on what ran before: they belong to what was paid.
+        usage = info.price(replace(reported, cached_tokens=0) if reported.cached_tokens else reported)
         if paid is None:
-            paid = usage if completion.sent is None else info.price(completion.sent)
+            sent = reported if completion.sent is None else completion.sent
+            paid = usage if sent is completion.usage and not sent.cached_tokens else info.price(sent)
             if sending.key is not None and store is not None:
                 store.put(sending.key, info, completion)
         sending.reservation.settle(usage, paid=paid, book=self.until is None)
         self._note(sending, Draw(self.first + sending.index, usage, completion=completion), paid=paid)
-
-    def _one_call(self, usage: Usage) -> Usage:
-        return self.model.info.price(usage if usage.calls == 1 else replace(usage, calls=1))
 
     def _fail(self, sending: _Sending, error: ProviderError, spent: Usage | None) -> None:
         unbilled = isinstance(error, _UNBILLED) and sending.reservation.streamed is None
@@ -398,6 +437,7 @@ class _Round:
 
     def _note(self, sending: _Sending, draw: Draw, *, paid: Usage) -> None:
         self.draws[sending.index] = draw
+        self.unsent.pop(sending.index, None)
         completion = draw.completion
         self._close(
             sending,

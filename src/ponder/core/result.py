@@ -10,6 +10,7 @@ from typing import Any
 
 from ponder.core.candidate import Candidate
 from ponder.core.errors import Stopped
+from ponder.core.trace import finite
 from ponder.core.usage import Usage
 
 __all__ = ["SCHEMA", "Result", "total"]
@@ -71,7 +72,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return one JSON object with a schema version."""
-        return {
+        body = {
             "schema": SCHEMA,
             "answer": self.answer,
             "text": self.text,
@@ -87,6 +88,7 @@ class Result:
             "trace_id": self.trace_id,
             "candidates": [candidate.to_json() for candidate in self.candidates],
         }
+        return {name: finite(value) for name, value in body.items()}
 
     def _repr_html_(self) -> str:
         """Show the result in a notebook: answer, cost, and the candidates to unfold."""

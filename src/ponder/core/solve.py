@@ -120,6 +120,8 @@ async def solve(
         BadInput: the prompt or a file cannot be used.
     """
     task = Task.of(task)
+    if minimum < 1:
+        raise ConfigError(f"minimum must be at least 1, got {minimum!r}")
     if isinstance(budget, str):
         budget = Budget.parse(budget)
     judge, judge_name = _verifier(verifier)

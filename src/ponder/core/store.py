@@ -69,7 +69,11 @@ class Store:
 
     def get(self, key: str, max_tokens: int) -> Completion | None:
         """Return the stored reply as `max_tokens` would have cut it, or None where it cannot be known."""
-        row = self._db.execute("SELECT finished, length, body FROM completions WHERE key = ?", (key,)).fetchone()
+        try:
+            row = self._db.execute("SELECT finished, length, body FROM completions WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error as err:
+            self._lost("read", err)
+            return None
         if row is None:
             return None
         finished, length, body = row
@@ -92,7 +96,11 @@ class Store:
                 (key, info.fingerprint, int(finished), length, time.time(), json.dumps(completion.to_json())),
             )
         except sqlite3.Error as err:
-            self.error = f"the response store {self.file!r} cannot be written ({err}); answers are no longer kept"
+            self._lost("written", err)
+
+    def _lost(self, what: str, err: sqlite3.Error) -> None:
+        if self.error is None:
+            self.error = f"the response store {self.file!r} cannot be {what} ({err}); answers are no longer kept"
             logger.warning("%s", self.error)
 
     def claim(self, key: str) -> bool:

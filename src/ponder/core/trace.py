@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from typing import IO, Any, Literal
 
 from ponder.core.errors import BadInput
 
-__all__ = ["SCHEMA", "Event", "Trace", "read_trace"]
+__all__ = ["SCHEMA", "Event", "Trace", "finite", "read_trace"]
 
 SCHEMA = 1
 logger = logging.getLogger(__name__)
@@ -56,7 +57,21 @@ class Event:
             "phase": self.phase,
             "data": self.data,
         }
-        return json.dumps(body, ensure_ascii=True, allow_nan=False, default=str)
+        try:
+            return json.dumps(body, ensure_ascii=True, allow_nan=False, default=str)
+        except ValueError:
+            return json.dumps(finite(body), ensure_ascii=True, allow_nan=False, default=str)
+
+
+def finite(value: Any) -> Any:
+    """Return `value` with each number that JSON does not have ("nan", "inf", "-inf") as its name."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
 
 
 class Trace:

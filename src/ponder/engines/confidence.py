@@ -6,11 +6,40 @@ Cost: nothing beyond sampling; no second pass.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ponder.core.access import Access
 from ponder.core.candidate import Candidate, Score
+from ponder.core.context import Context
+from ponder.core.task import Task
+from ponder.engines.sample import Samples, sample
 from ponder.numerics.certainty import approximate_kl_from_top_k, mean_certainty
 
-__all__ = ["needed_access", "self_certainty"]
+__all__ = ["Confident", "needed_access", "sample_with_confidence", "self_certainty"]
+
+
+class Confident(NamedTuple):
+    """Samples with the model's certainty of each.
+
+    Attributes:
+        drawn: the samples.
+        candidates: the same with a score "self_certainty".
+        values: its value for each; None where it is missing, or the candidate was broken off.
+    """
+
+    drawn: Samples
+    candidates: list[Candidate]
+    values: list[float | None]
+
+
+async def sample_with_confidence(task: Task, ctx: Context, *, n: int, top_k: int) -> Confident:
+    """Draw `n` answers and score each by `self_certainty` (exact, or approximated from `top_k` > 0 tokens)."""
+    drawn = await sample(task, ctx, n=n, top_logprobs=top_k)
+    vocabulary = ctx.model().info.vocabulary
+    scores = [self_certainty(candidate, top_k=top_k, vocabulary=vocabulary) for candidate in drawn.candidates]
+    candidates = [c.scored("self_certainty", score) for c, score in zip(drawn.candidates, scores, strict=True)]
+    values = [None if c.finish == "cancelled" else s.value for c, s in zip(candidates, scores, strict=True)]
+    return Confident(drawn, candidates, values)
 
 
 def needed_access(top_k: int) -> frozenset[Access]:

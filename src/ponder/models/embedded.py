@@ -18,7 +18,7 @@ from ponder.models import fetch
 
 __all__ = ["MANY", "Embedded", "choose"]
 
-MANY = 32  # siblings from which transformers is the faster way
+MANY = 16  # siblings from which transformers is the faster way
 Backend = Literal["llamacpp", "hf"]
 
 

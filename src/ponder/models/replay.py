@@ -69,7 +69,7 @@ def read_pool(file: Path | str) -> list[Recorded]:
         BadInput: the file is missing, is not text, or a line is no record; the message names the line.
     """
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        lines = Path(file).read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as err:
         raise BadInput(f"the pool {str(file)!r} is not UTF-8 text (byte {err.start})") from err
     except OSError as err:

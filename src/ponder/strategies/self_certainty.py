@@ -20,8 +20,7 @@ from ponder.core.errors import ConfigError
 from ponder.core.registry import strategies
 from ponder.core.result import Result
 from ponder.core.task import Task
-from ponder.engines.confidence import needed_access, self_certainty
-from ponder.engines.sample import sample
+from ponder.engines.confidence import needed_access, sample_with_confidence
 from ponder.numerics.votes import best_of
 
 __all__ = ["SelfCertainty"]
@@ -67,13 +66,7 @@ class SelfCertainty:
 
     async def run(self, task: Task, ctx: Context) -> Result:
         """Sample, score by certainty, choose among the readable answers."""
-        drawn = await sample(task, ctx, n=self.n, top_logprobs=self.top_k)
-        vocabulary = ctx.model().info.vocabulary
-        candidates = [
-            c.scored("self_certainty", self_certainty(c, top_k=self.top_k, vocabulary=vocabulary))
-            for c in drawn.candidates
-        ]
-        scores = [c.scores["self_certainty"].value if c.finish != "cancelled" else None for c in candidates]
+        drawn, candidates, scores = await sample_with_confidence(task, ctx, n=self.n, top_k=self.top_k)
         readable = [s if group is not None else None for s, group in zip(scores, drawn.groups, strict=True)]
         best, detail = best_of(readable), drawn.detail
         if best is None and (best := best_of(scores)) is not None:

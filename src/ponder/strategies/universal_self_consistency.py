@@ -68,15 +68,16 @@ class UniversalSelfConsistency:
         template = files(__package__).joinpath("prompts/universal_self_consistency.md").read_text(encoding="utf-8")
         prompt = template.format(count=len(shown), question=task.prompt, responses=listed)
         law = replace(ctx.sampling, temperature=0.0, max_tokens=self.judge_tokens, stop=())
-        named, note = None, ""
+        named, note, stopped = None, "", drawn.stopped
         try:
             reply = await ctx.model("judge").ask([Message("user", prompt)], path=("usc", task.id), sampling=law)
             named = last_response(reply.text)
         except (BadInput, ProviderError, Interrupted) as err:
+            stopped = err.reason if isinstance(err, Interrupted) else stopped
             note = f"the judge could not choose ({err}): the first readable answer"
         chosen = shown[named if named is not None and named < len(shown) else 0]
         if chosen.answer is None:
             chosen = next((c for c in shown if c.answer is not None), chosen)
         detail = "; ".join(filter(None, (drawn.detail, note)))
         best = drawn.candidates.index(chosen)
-        return ctx.result(drawn.candidates, best=best, stopped=drawn.stopped, detail=detail)
+        return ctx.result(drawn.candidates, best=best, stopped=stopped, detail=detail)

@@ -20,8 +20,8 @@ from ponder.core.errors import (
     RateLimited,
     RequestRefused,
 )
-from ponder.core.metered import Draw
 from ponder.core.model import Completion, Model, ModelInfo, Request, Sampling, Sink
+from ponder.core.siblings import Draw
 from ponder.core.store import Store
 from ponder.core.task import Message
 from ponder.core.trace import Trace

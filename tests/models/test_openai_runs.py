@@ -15,9 +15,9 @@ import ponder
 from ponder.core.budget import Budget, Meter
 from ponder.core.context import Context
 from ponder.core.errors import Interrupted, PonderError
-from ponder.core.metered import Draw
 from ponder.core.model import Request, Sampling
 from ponder.core.result import total
+from ponder.core.siblings import Draw
 from ponder.core.task import Message
 from ponder.core.tasks import gather_all
 from ponder.core.trace import Trace

@@ -18,9 +18,9 @@ from ponder.bench.rows import Row
 from ponder.core import registry
 from ponder.core.context import AnswerType
 from ponder.core.errors import ConfigError
-from ponder.core.metered import Progress
 from ponder.core.model import Model, Sampling
 from ponder.core.result import Result, total
+from ponder.core.siblings import Progress
 from ponder.core.solve import Control, solve
 from ponder.core.store import Store
 from ponder.planning.difficulty import Evidence

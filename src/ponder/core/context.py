@@ -17,9 +17,10 @@ from ponder.core.access import Access
 from ponder.core.budget import DISTURBING, Budget, Meter
 from ponder.core.candidate import Candidate, Score
 from ponder.core.errors import AccessDenied, ConfigError, Interrupted, PonderError, ProviderError, Stopped
-from ponder.core.metered import Metered, Progress
+from ponder.core.metered import Metered
 from ponder.core.model import Model, Sampling
 from ponder.core.result import Result
+from ponder.core.siblings import Progress
 from ponder.core.store import Store
 from ponder.core.task import Task
 from ponder.core.tasks import plain

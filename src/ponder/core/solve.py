@@ -13,9 +13,9 @@ from ponder.core import registry
 from ponder.core.budget import Budget, Meter
 from ponder.core.context import Context, Method, Verifier, check_access, perform
 from ponder.core.errors import ConfigError, Interrupted
-from ponder.core.metered import Progress
 from ponder.core.model import Model, Sampling
 from ponder.core.result import Result
+from ponder.core.siblings import Progress
 from ponder.core.store import Store
 from ponder.core.task import Message, Task
 from ponder.core.trace import Trace

@@ -21,9 +21,9 @@ from functools import partial
 from ponder.core.candidate import Candidate, Score
 from ponder.core.context import AnswerType, Context
 from ponder.core.errors import BadInput, Interrupted, ProviderError, RequestRefused, Stopped
-from ponder.core.metered import Draw
 from ponder.core.model import Completion, Request, Tokens
 from ponder.core.seeds import derive
+from ponder.core.siblings import Draw
 from ponder.core.task import Task
 from ponder.core.tasks import gather_all
 from ponder.core.usage import Usage

@@ -17,8 +17,8 @@ from functools import partial
 from ponder.core.candidate import Candidate
 from ponder.core.context import Context
 from ponder.core.errors import BadInput, Interrupted, ProviderError, RequestRefused, Stopped
-from ponder.core.metered import Draw
 from ponder.core.model import Request, Sampling
+from ponder.core.siblings import Draw
 from ponder.core.task import Message, Task
 from ponder.core.tasks import gather_all
 from ponder.core.usage import Usage

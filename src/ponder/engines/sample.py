@@ -14,8 +14,8 @@ from ponder.core.access import Access
 from ponder.core.candidate import Candidate
 from ponder.core.context import AnswerType, Context
 from ponder.core.errors import Interrupted, ProviderError, Stopped
-from ponder.core.metered import Draw
 from ponder.core.model import Request, Sampling
+from ponder.core.siblings import Draw
 from ponder.core.task import Task
 
 __all__ = ["Samples", "StopRule", "sample"]

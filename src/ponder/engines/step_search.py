@@ -26,8 +26,8 @@ from ponder.core.budget import Unit
 from ponder.core.candidate import Candidate, Score
 from ponder.core.context import Context, Verifier
 from ponder.core.errors import BadInput, ConfigError, Interrupted, ProviderError, Stopped
-from ponder.core.metered import Draw
 from ponder.core.model import Request
+from ponder.core.siblings import Draw
 from ponder.core.task import Message, Task
 from ponder.core.tasks import gather_all
 from ponder.engines.tree import Config, Ending, Node, Prefix

@@ -19,9 +19,10 @@ from functools import partial
 from ponder.core.candidate import Candidate, Score
 from ponder.core.context import Context
 from ponder.core.errors import BadInput, ConfigError
-from ponder.core.metered import Draw, Metered
+from ponder.core.metered import Metered
 from ponder.core.model import Request, Sampling
 from ponder.core.registry import verifiers
+from ponder.core.siblings import Draw
 from ponder.core.task import Task
 from ponder.core.tasks import gather_all
 from ponder.numerics.verification import read_verdict

@@ -7,9 +7,7 @@ Cost: one call of the role "judge" for each distinct answer text, in parallel. N
 
 from __future__ import annotations
 
-import importlib.resources
 import re
-import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,13 +18,13 @@ from ponder.core.errors import BadInput, ConfigError, Interrupted, ProviderError
 from ponder.core.metered import Metered
 from ponder.core.model import Sampling
 from ponder.core.registry import verifiers
-from ponder.core.task import Message, Task
+from ponder.core.task import Task
 from ponder.core.tasks import gather_all
+from ponder.verifiers._shown import LONGEST, filled, request_text
 
 __all__ = ["Judge", "read_score"]
 
 _SCORE = re.compile(r"\bscore\s*[:=]\s*[*_`]*\s*(-?\d{1,9}(?:\.\d{1,9})?)(?![.\d])\s*(?:/\s*10\b|(?!/))", re.IGNORECASE)
-_LONGEST = 100_000  # characters of an answer that are shown; more fits no judge
 
 
 @verifiers("judge", paper="arXiv:2306.05685", fidelity="reconstructed")
@@ -63,7 +61,11 @@ class Judge:
     async def _grade(self, judge: Metered, task: Task, answer: str, index: int) -> Score:
         sampling = Sampling(temperature=self.temperature, top_p=1.0, max_tokens=self.max_tokens)
         try:
-            verdict = await judge.ask(_question(task, answer), path=("judge", index), sampling=sampling)
+            verdict = await judge.ask(
+                filled("judge.md", task, request=request_text(task), answer=answer[:LONGEST]),
+                path=("judge", index),
+                sampling=sampling,
+            )
         except Interrupted as err:
             return Score.missing(f"not judged: {err}")
         except (ProviderError, BadInput) as err:  # BadInput: the answer does not fit the judge's context
@@ -82,12 +84,3 @@ def read_score(verdict: str) -> float | None:
         return None
     score = found.pop()
     return score if 0 <= score <= 10 else None
-
-
-def _question(task: Task, answer: str) -> tuple[Message, ...]:
-    template = importlib.resources.files("ponder.verifiers").joinpath("prompts/judge.md").read_text(encoding="utf-8")
-    turns = [message for message in task.messages if message.text]
-    request = turns[0].text if len(turns) == 1 else "\n\n".join(f"{turn.role}: {turn.text}" for turn in turns)
-    text = string.Template(template).substitute(request=request, answer=answer[:_LONGEST])
-    images = tuple(image for message in task.messages for image in message.images)
-    return (Message("user", text, images=images),)

@@ -15,8 +15,8 @@ from ponder.bench.curve import Point, run_points
 from ponder.bench.rows import Row, append_rows
 from ponder.core import registry
 from ponder.core.errors import Stopped
-from ponder.core.metered import Progress
 from ponder.core.model import Model, Sampling
+from ponder.core.siblings import Progress
 from ponder.core.solve import Control
 from ponder.core.store import Store
 from ponder.tasks.problem import Problem

@@ -168,6 +168,18 @@ def test_no_answer_is_exit_code_1_and_shows_a_text(ponder: Command) -> None:
     assert done.err.endswith("ponder: no answer of the type 'number' in 16 texts, such as 'I do not know'\n")
 
 
+def test_settings_reach_the_verifier_and_are_checked(ponder: Command) -> None:
+    options = ("--model", "scripted:3 * 4 = 12", *NUMBER, "--no-store", "--method", "best_of_n", "--n", "2")
+    story = "Ann has 3 bags with 5 apples in each. How many apples are there?"
+    strict = ponder("solve", story, *options, "--verifier", "arithmetic", "--json")
+    loose = ponder("solve", story, *options, "--verifier", "arithmetic", "--verifier-set", "recompute=false", "--json")
+    values = [json.loads(done.out)["candidates"][0]["scores"]["arithmetic"]["value"] for done in (strict, loose)]
+    assert values == [0.0, 1.0]
+    wrong = ponder("solve", story, *options, "--verifier", "arithmetic", "--verifier-set", "recomput=false")
+    assert (wrong.code, "Did you mean 'recompute'" in wrong.err) == (2, True)
+    assert ponder("solve", "Hi", "--model", "scripted:a", "--verifier-set", "x=1").code == 2
+
+
 def test_a_deadline_is_exit_code_3(ponder: Command) -> None:
     options = ("--model-option", "latency=30", "--budget", "seconds=0.1", "--no-store")
     assert ponder("solve", "Hi", "--model", "scripted:a", *options).code == 3

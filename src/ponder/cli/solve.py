@@ -48,6 +48,10 @@ def solve(
     n: Annotated[int | None, typer.Option("--n", "-n", help="Samples: short for --set n=N.")] = None,
     answer: Annotated[str, typer.Option(help="Type of the answer: number, choice, text, json, math, exact.")] = "text",
     verifier: Annotated[str | None, typer.Option(metavar="NAME", help="Judges the candidates.")] = None,
+    verifier_setting: Annotated[
+        list[str] | None,
+        typer.Option("--verifier-set", metavar="KEY=VALUE", help="A setting of the verifier; repeatable."),
+    ] = None,
     judge: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Model that judges; without --verifier it is the verifier.")
     ] = None,
@@ -86,6 +90,7 @@ def solve(
     task = Task.of(inputs.read_prompt(prompt, file), answer=answer)
     judged = verifier or ("judge" if judge is not None else None)
     entry, settings = _choose(task, method, setting or [], n, verifier=judged)
+    judging = _judging(judged, verifier_setting or [])
     job = Job(
         task=task,
         model=model,
@@ -95,6 +100,7 @@ def solve(
         entry=entry,
         settings=settings,
         verifier=judged,
+        judging=judging,
         budget=Budget.parse(budget),
         seed=seed,
         sampling=replace(Sampling(), **{name: value for name, value in law.items() if value is not None}),
@@ -122,7 +128,7 @@ class Job:
         task: the prompt with its answer type.
         model, options, judge, endpoints: which models to open, and how.
         entry, settings: the method.
-        verifier: name of the verifier, or None.
+        verifier, judging: name of the verifier, or None, and its settings.
         budget, seed, sampling, trace: as `ponder.solve` takes them.
         store, keep: the response store; `keep` False for none.
         quiet: nothing but the answer.
@@ -136,6 +142,7 @@ class Job:
     entry: Entry
     settings: Mapping[str, Any]
     verifier: str | None
+    judging: Mapping[str, Any]
     budget: Budget
     seed: int
     sampling: Sampling
@@ -167,6 +174,7 @@ class Job:
         from ponder.cli import inputs
         from ponder.cli.console import tell
         from ponder.cli.interrupts import interruptible
+        from ponder.core import registry
         from ponder.core.solve import Control, solve
 
         async with AsyncExitStack() as stack:
@@ -187,7 +195,7 @@ class Job:
                 self.task,
                 model=models.pop("policy"),
                 method=self.entry.make(**self.settings),
-                verifier=self.verifier,
+                verifier=None if self.verifier is None else registry.verifiers.get(self.verifier).make(**self.judging),
                 budget=self.budget,
                 seed=self.seed,
                 sampling=self.sampling,
@@ -253,6 +261,27 @@ class Job:
             models["judge"] = open_model(self.judge, endpoints=self.endpoints)
             stack.push_async_callback(models["judge"].close)
         return models
+
+
+def _judging(verifier: str | None, texts: list[str]) -> dict[str, Any]:
+    """Return the verifier's settings.
+
+    Raises:
+        ConfigError: settings that it does not have, or none to give them to.
+    """
+    from ponder.cli.inputs import pairs
+    from ponder.core import registry
+    from ponder.core.errors import ConfigError
+
+    given = pairs(texts, "--verifier-set")
+    if verifier is None:
+        if given:
+            raise ConfigError("--verifier-set needs --verifier NAME")
+        return {}
+    entry = registry.verifiers.get(verifier)
+    settings = registry.configure(entry, given)
+    entry.make(**settings)
+    return settings
 
 
 def _choose(

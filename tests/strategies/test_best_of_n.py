@@ -80,3 +80,38 @@ async def test_weak_verifier_makes_it_worse_than_the_vote() -> None:
 async def test_n_below_one_is_refused() -> None:
     with pytest.raises(ConfigError):
         await solve(TASK, model=ScriptedModel(), method="best_of_n", verifier=Table({}), n=0)
+
+
+async def test_the_first_accepted_sample_ends_the_sampling() -> None:
+    scores = {"1": 0.2, "2": 0.9, "3": 1.0, "4": 0.1}
+    result = await best(["1", "2", "3", "4"], scores, accept=0.8)
+    assert (result.answer, result.chosen, len(result.candidates)) == ("2", 1, 2)
+    assert (result.stopped, result.detail) == ("done", "accepted after 2 of 4 samples")
+    assert result.usage["policy"].calls == 2
+
+
+async def test_where_nothing_is_accepted_the_best_of_all_wins() -> None:
+    result = await best(["1", "2", "3"], {"1": 0.2, "2": None, "3": 0.5}, accept=0.8)
+    assert (result.answer, len(result.candidates), result.detail) == ("3", 3, "")
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 5])
+async def test_acceptance_does_not_depend_on_how_many_are_in_flight(ahead: int) -> None:
+    scores = {"1": 0.2, "2": 0.3, "3": 1.0, "4": 1.0}
+    result = await best(["1", "2", "3", "4"], scores, accept=1.0, ahead=ahead)
+    assert (result.answer, [c.text for c in result.candidates]) == ("3", ["1", "2", "3"])
+
+
+async def test_failed_samples_are_never_accepted() -> None:
+    result = await best(["1", ProviderError("broken"), "3"], {"1": 0.1, "3": 0.9}, accept=0.5)
+    assert (result.answer, len(result.candidates)) == ("3", 3)
+
+
+async def test_a_budget_that_ends_before_acceptance_gives_the_best_so_far() -> None:
+    result = await best(["1", "2", "3"], {"1": 0.2, "2": 0.3, "3": 1.0}, accept=1.0, budget=Budget(calls=2))
+    assert (result.answer, result.stopped) == ("2", "budget")
+
+
+async def test_accept_and_weighted_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="choose one"):
+        await best(["1"], {"1": 1.0}, accept=0.5, weighted=True)

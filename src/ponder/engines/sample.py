@@ -7,7 +7,7 @@ Cost: n calls. Early stops are decided on the contiguous prefix of samples, what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ponder.core.access import Access
@@ -18,10 +18,12 @@ from ponder.core.model import Request, Sampling
 from ponder.core.siblings import Draw
 from ponder.core.task import Task
 
-__all__ = ["Samples", "StopRule", "sample"]
+__all__ = ["Enough", "Samples", "StopRule", "sample"]
 
 # Given the group of each sample so far (None: no answer) and how many may still come: stop here?
 StopRule = Callable[[Sequence[int | None], int], bool]
+# Given the candidates so far, the last of them new: is one of them good enough to stop?
+Enough = Callable[[Sequence[Candidate]], Awaitable[bool]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ async def sample(
     n: int,
     sampling: Sampling | None = None,
     stop: StopRule | None = None,
+    enough: Enough | None = None,
     ahead: int | None = None,
     top_logprobs: int = 0,
 ) -> Samples:
@@ -59,9 +62,10 @@ async def sample(
         ctx: the run.
         n: most samples.
         sampling: the law; by default the context's.
-        stop: ends the sampling at the first prefix where it says so.
-        ahead: how many samples are in flight at once when `stop` is given; a smaller number wastes less on samples
-            that the stop drops, a larger one is quicker. By default all.
+        stop: ends the sampling at the first prefix where it says so ("agreement").
+        enough: the same, of the candidates themselves; it may ask a verifier ("done").
+        ahead: how many samples are in flight at once when one of these is given; a smaller number wastes less on
+            samples that the stop drops, a larger one is quicker. By default all.
         top_logprobs: how many likely tokens to ask for at each step. Certainty is asked for wherever the model gives
             it: it costs next to nothing, and so methods with and without it share samples.
 
@@ -77,7 +81,8 @@ async def sample(
     )
     candidates: list[Candidate] = []
     groups: list[int | None] = []
-    agreed = False
+    agreed = accepted = False
+    early = stop is not None or enough is not None
     ended: Interrupted | None = None
 
     async def absorb(draws: Sequence[Draw]) -> None:
@@ -89,38 +94,43 @@ async def sample(
         usable = [c.answer if c.finish != "cancelled" else None for c in candidates]
         groups[:] = await answers.group(usable)
 
-    wave = n if stop is None or ahead is None else ahead
-    while len(candidates) < n and not agreed and ended is None:
+    wave = n if not early or ahead is None else ahead
+    while len(candidates) < n and not agreed and not accepted and ended is None:
         first = len(candidates)
         count = min(wave, n - first)
 
         async def until(draws: Sequence[Draw]) -> bool:
-            nonlocal agreed
+            nonlocal agreed, accepted
+            before = len(candidates)
             await absorb(draws[-1:])
             left = n - len(candidates)
             agreed = stop is not None and left > 0 and stop(groups, left)
-            return agreed
+            accepted = enough is not None and len(candidates) > before and await enough(candidates)
+            return agreed or accepted
 
         draws = await ctx.model().sample(
             replace(request, n=count),
             path=("sample", task.id),
             first=first,
-            until=None if stop is None else until,
+            until=until if early else None,
         )
-        if stop is None:
+        if not early:
             await absorb(draws)
         ended = next((draw.interrupted for draw in draws if draw.interrupted is not None), None)
     failures = [c.error for c in candidates if c.error is not None]
     if candidates and len(failures) == len(candidates):
         raise ProviderError(f"all {len(failures)} samples failed: {failures[-1]}")
     stopped: Stopped = "agreement" if agreed else "done"
-    if ended is not None and not agreed:
-        stopped = ended.reason
+    detail = ""
+    if ended is not None and not agreed and not accepted:
+        stopped, detail = ended.reason, f"{ended}; {len(candidates)} of {n} samples"
     return Samples(
         candidates=tuple(candidates),
         groups=tuple(groups),
         stopped=stopped,
-        detail=f"{ended}; {len(candidates)} of {n} samples" if ended is not None and not agreed else "",
+        detail=f"{ended}; {len(candidates)} of {n} samples"
+        if ended is not None and not agreed and not accepted
+        else "",
     )
 
 

@@ -124,14 +124,7 @@ async def sample(
     detail = ""
     if ended is not None and not agreed and not accepted:
         stopped, detail = ended.reason, f"{ended}; {len(candidates)} of {n} samples"
-    return Samples(
-        candidates=tuple(candidates),
-        groups=tuple(groups),
-        stopped=stopped,
-        detail=f"{ended}; {len(candidates)} of {n} samples"
-        if ended is not None and not agreed and not accepted
-        else "",
-    )
+    return Samples(candidates=tuple(candidates), groups=tuple(groups), stopped=stopped, detail=detail)
 
 
 def _candidate(draw: Draw, answers: AnswerType) -> Candidate | None:

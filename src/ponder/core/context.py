@@ -71,6 +71,8 @@ class Context:
         seed: of the run.
         sampling: the law that methods sample answers from unless they say otherwise.
         store: response store, or None.
+        memory: what this run has drawn, where it counts once however many of its stages draw it (see `remember`).
+        acting: the role whose model answers in the place of the policy.
         verifier, verifier_name: what `score` uses, or None.
         minimum: fewest completion tokens that make a clipped call worth sending.
         method, settings: what is running.
@@ -86,6 +88,8 @@ class Context:
     seed: int = 0
     sampling: Sampling = field(default_factory=Sampling)
     store: Store | None = None
+    memory: Store | None = None
+    acting: str = "policy"
     verifier: Verifier | None = None
     verifier_name: str = ""
     minimum: int = 1
@@ -98,6 +102,8 @@ class Context:
 
     def model(self, role: str = "policy") -> Metered:
         """Return the metered model of a role; roles without a model of their own use the policy's."""
+        if role == "policy":
+            role = self.acting
         return Metered(self.models.get(role, self.models["policy"]), role, self)
 
     def answers(self, task: Task) -> AnswerType:
@@ -139,8 +145,25 @@ class Context:
         self.committed = candidate
         self.trace.instant("commit", self.span, index=candidate.index, answer=candidate.answer)
 
+    def remember(self) -> None:
+        """From now on a sample that this run or one nested in it draws again is the same sample, and is counted once.
+
+        A method that looks at a few samples before it decides what to run then pays for them once.
+        """
+        if self.memory is None:
+            self.memory = Store()
+
     async def run(
-        self, method: str, task: Task, *, budget: Budget | None = None, seed: int | None = None, **settings: Any
+        self,
+        method: str,
+        task: Task,
+        *,
+        budget: Budget | None = None,
+        seed: int | None = None,
+        acting: str = "",
+        verifier: str = "",
+        judging: Mapping[str, Any] | None = None,
+        **settings: Any,
     ) -> Result:
         """Run another registered method inside this one, under a share of what is left.
 
@@ -149,11 +172,18 @@ class Context:
             task: what to solve.
             budget: limits of its own; the enclosing ones hold as well.
             seed: another seed, where its samples must differ from those of this run.
+            acting: role of another model that is to answer in place of the policy.
+            verifier: registered name of another verifier than this run's.
+            judging: its settings.
             settings: of the method.
         """
         entry = registry.strategies.get(method)
         made: Method = entry.make(**settings)
-        check_access(entry, made, self.models["policy"])
+        acting = acting or self.acting
+        if acting not in self.models:
+            raise ConfigError(f"there is no model in the role {acting!r}, only in {', '.join(sorted(self.models))}")
+        check_access(entry, made, self.models[acting])
+        judge = registry.verifiers.get(verifier).make(**(judging or {})) if verifier else self.verifier
         meter = Meter(budget, parent=self.meter)
         for used in self.models.values():
             meter.check_prices(used.info, used.name)
@@ -165,6 +195,9 @@ class Context:
                 meter=meter,
                 seed=self.seed if seed is None else seed,
                 method=method,
+                acting=acting,
+                verifier=judge,
+                verifier_name=verifier or self.verifier_name,
                 committed=None,
                 candidates=[],
                 started=time.monotonic(),

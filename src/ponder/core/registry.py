@@ -25,6 +25,8 @@ __all__ = [
     "Registry",
     "answer_types",
     "configure",
+    "laws",
+    "metrics",
     "models",
     "need",
     "parameters",
@@ -149,7 +151,7 @@ class Registry(Generic[T]):
         return add
 
     def load(self) -> None:
-        """Import every public module of the rooms, then other packages' components; done once."""
+        """Import every public module of the rooms (a room may be a single module), then other packages' components."""
         if self._loaded:
             return
         for room in self._rooms:
@@ -159,7 +161,7 @@ class Registry(Generic[T]):
                 if err.name != room:
                     raise
                 continue  # a room that has nothing in it yet
-            for info in pkgutil.walk_packages(package.__path__, f"{room}."):
+            for info in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{room}."):
                 if not info.name.rpartition(".")[2].startswith("_"):
                     importlib.import_module(info.name)
         for point in importlib.metadata.entry_points(group="ponder.components"):
@@ -194,16 +196,18 @@ class Registry(Generic[T]):
         return next((entry for entry in self._entries.values() if entry.cls is type(component)), None)
 
 
-strategies: Registry[type] = Registry("method", "ponder.strategies")
+strategies: Registry[type] = Registry("method", "ponder.strategies", "ponder.planning.auto")
 verifiers: Registry[type] = Registry("verifier", "ponder.verifiers")
 answer_types: Registry[type] = Registry("answer type", "ponder.verifiers.answers")
 models: Registry[type] = Registry("model", "ponder.models")
 tasks: Registry[type] = Registry("task family", "ponder.tasks")
+laws: Registry[type] = Registry("law", "ponder.planning.laws")
+metrics: Registry[type] = Registry("metric", "ponder.bench.metrics")
 
 
 def registries() -> dict[str, Registry[type]]:
     """Return every registry by kind."""
-    return {r.kind: r for r in (strategies, verifiers, answer_types, models, tasks)}
+    return {r.kind: r for r in (strategies, verifiers, answer_types, models, tasks, laws, metrics)}
 
 
 def parameters(component: object) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class Draw:
         completion: the answer; with `interrupted` the part of it that had come.
         error: the failure.
         interrupted: why it was not admitted or was broken off.
+        again: this run had drawn it before (`Context.memory`), and its cost was counted there.
     """
 
     index: int
@@ -58,6 +59,7 @@ class Draw:
     completion: Completion | None = None
     error: ProviderError | None = None
     interrupted: Interrupted | None = None
+    again: bool = False
 
 
 T = TypeVar("T")
@@ -73,6 +75,7 @@ class Run(Protocol):
     span: int
     seed: int
     store: Store | None
+    memory: Store | None
     minimum: int
     progress: Progress | None
 
@@ -135,7 +138,8 @@ class Siblings:
                     while seen < len(self.draws) and (draw := self.draws[seen]) is not None:
                         seen += 1
                         if self.until is not None:
-                            self.context.meter.book(self.role, draw.usage)
+                            if not draw.again:
+                                self.context.meter.book(self.role, draw.usage)
                             if await self._decide(group, self.until, seen):
                                 for task in self.tasks:
                                     task.cancel()
@@ -208,17 +212,22 @@ class Siblings:
             self._start(group, batch)
 
     def _look_up(self, group: asyncio.TaskGroup, index: int, reservation: Reservation) -> _Sending | None:
-        """Serve a sibling from the store, or return it ready to be sent (or let it wait for an equal call)."""
-        store = self.context.store
-        if store is None:
+        """Serve a sibling from what is kept, or return it ready to be sent (or let it wait for an equal call)."""
+        store, memory = self.context.store, self.context.memory
+        if store is None and memory is None:
             self.unsent[index] = sending = _Sending(index, reservation, None, self._open(index, reservation))
             return sending
-        key = store.key(self.model.info, self.request.sibling(index))
-        stored = store.get(key, reservation.completion)
-        if stored is not None:
-            self._finish(_Sending(index, reservation, None, self._open(index, reservation)), stored, paid=Usage())
+        key = Store.key(self.model.info, self.request.sibling(index))
+        sending = _Sending(index, reservation, key, self._open(index, reservation))
+        if memory is not None and (known := memory.get(key, reservation.completion)) is not None:
+            self._recall(sending, known)
             return None
-        self.unsent[index] = sending = _Sending(index, reservation, key, self._open(index, reservation))
+        if store is not None and (stored := store.get(key, reservation.completion)) is not None:
+            self._finish(sending, stored, paid=Usage())
+            return None
+        self.unsent[index] = sending
+        if store is None:
+            return sending
         sending.claimed = store.claim(key)
         if sending.claimed:
             return sending
@@ -325,8 +334,16 @@ class Siblings:
             paid = usage if sent is completion.usage and not sent.cached_tokens else info.price(sent)
             if sending.key is not None and store is not None:
                 store.put(sending.key, info, completion)
+        if sending.key is not None and self.context.memory is not None:
+            self.context.memory.put(sending.key, info, completion)
         sending.reservation.settle(usage, paid=paid, book=self.until is None)
         self._note(sending, Draw(self.first + sending.index, usage, completion=completion), paid=paid)
+
+    def _recall(self, sending: _Sending, completion: Completion) -> None:
+        """Give what this run has drawn before: no cost of any kind."""
+        sending.reservation.settle(Usage(), book=False)
+        usage = self.model.info.price(replace(completion.usage, cached_tokens=0))
+        self._note(sending, Draw(self.first + sending.index, usage, completion=completion, again=True), paid=Usage())
 
     def _fail(self, sending: _Sending, error: ProviderError, spent: Usage | None) -> None:
         unbilled = isinstance(error, _UNBILLED) and sending.reservation.streamed is None
@@ -354,7 +371,7 @@ class Siblings:
             sending,
             finish=None if completion is None else completion.finish,
             text="" if completion is None else completion.text,
-            usage=draw.usage.to_json(),
+            usage=(Usage() if draw.again else draw.usage).to_json(),
             paid=paid.to_json(),
             stored=paid.calls == 0,
             error=None if draw.error is None else str(draw.error),

@@ -7,7 +7,7 @@ import pytest
 
 from ponder.core.errors import BadInput, ConfigError
 from ponder.planning.policy import Choice, Probe
-from ponder.planning.tuning import Aim, Look, Option, Outcomes, Spec, cross_validate, fit, select, take
+from ponder.planning.tuning import Aim, Look, Option, Outcomes, Spec, cross_validate, even_bins, fit, select, take
 
 ONCE, MANY, GUIDED = range(3)
 OPTIONS = (
@@ -117,8 +117,17 @@ def test_no_question_is_scored_by_a_policy_that_saw_it() -> None:
         costs=np.ones((count, count)),
         looks=(Look(probe=Probe(n=1), values=np.arange(count, dtype=float), costs=np.zeros(count)),),
     )
-    held = cross_validate(data, [Spec(None, 1), Spec(0, 5)], Aim(thin=1, prior=0.0), folds=4)
+    held = cross_validate(data, [Spec(None, 1), Spec(0, 5)], Aim(thin=1), folds=4)
     assert held.correct.sum() == 0
+
+
+def test_bins_are_even_and_never_split_equal_values() -> None:
+    assert even_bins([0.25] * 51 + [1.0] * 49, 2).edges == (0.625,)
+    assert even_bins([1.0, 0.75, 0.5, 0.25], 2).edges == (0.625,)
+    assert even_bins([0.5] * 8, 3).edges == ()
+    few = even_bins([1.0] * 6 + [0.5] * 2 + [0.25] * 1, 5)
+    assert few.edges == (0.75, 0.375)
+    assert [few.of(value) for value in (1.0, 0.5, 0.25, None)] == ["1", "2", "3", "unknown"]
 
 
 def test_bad_data_are_refused() -> None:

@@ -1,11 +1,11 @@
 """Fit a policy on recorded outcomes, and say with held-out questions what it is worth against one fixed choice.
 
 For each bin of difficulty an option is chosen so that accuracy is highest at a mean cost, or the cost lowest at an
-accuracy (objective); accuracies of a bin are shrunk towards what all questions say, and a bin with few questions takes
-the robust default: the best single option under the same objective. How difficulty is probed and binned is chosen by
-cross-validation, and the whole procedure, this choice included, is scored on folds that took no part in it.
+accuracy (objective); a bin with few questions takes the robust default: the best single option under the same
+objective. How difficulty is probed and binned is chosen by cross-validation, and the whole procedure, this choice
+included, is scored on folds that took no part in it.
 Source: our own (DESIGN §6), after Snell et al. 2024, arXiv:2408.03314, section 3 (card 04), with bins fitted within
-the training folds; the charged probe and the shrinkage are ours.
+the training folds.
 Differs: the paper fixes a budget for every question; here the mean over questions is limited, so that hard questions
 may get what easy ones leave.
 Cost: no model call. Needs: numpy (extra `bench`).
@@ -22,7 +22,7 @@ from ponder.core.errors import BadInput, ConfigError
 from ponder.core.registry import need
 from ponder.core.seeds import derive
 from ponder.numerics.budget_mix import Mix, cheapest_mix, frontier, richest_mix
-from ponder.planning.difficulty import UNKNOWN, Bins, Difficulty, Quantiles
+from ponder.planning.difficulty import UNKNOWN, Bins
 from ponder.planning.policy import Choice, Objective, Probe
 
 if TYPE_CHECKING:
@@ -32,7 +32,20 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Indices = NDArray[np.int64]
 
-__all__ = ["Aim", "Fit", "HeldOut", "Look", "Option", "Outcomes", "Spec", "cross_validate", "fit", "select", "take"]
+__all__ = [
+    "Aim",
+    "Fit",
+    "HeldOut",
+    "Look",
+    "Option",
+    "Outcomes",
+    "Spec",
+    "cross_validate",
+    "even_bins",
+    "fit",
+    "select",
+    "take",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,22 +116,20 @@ class Aim:
         budget: most mean cost of a question, or None.
         slack: accuracy that either may give up for a lower cost, in [0, 1): differences that small are chance.
         thin: fewest questions of a bin that is given a choice of its own.
-        prior: how many questions the shrinkage of a bin's accuracies is worth, >= 0.
     """
 
     objective: Objective = "accuracy"
     budget: float | None = None
     slack: float = 0.01
     thin: int = 20
-    prior: float = 10.0
 
     def __post_init__(self) -> None:
         if self.objective not in ("accuracy", "cost"):
             raise ConfigError(f"objective must be accuracy or cost, got {self.objective!r}")
         if self.budget is not None and not self.budget > 0:
             raise ConfigError(f"the budget must be greater than 0, got {self.budget!r}")
-        if not 0 <= self.slack < 1 or self.thin < 1 or self.prior < 0:
-            raise ConfigError("need 0 <= slack < 1, thin >= 1 and prior >= 0")
+        if not 0 <= self.slack < 1 or self.thin < 1:
+            raise ConfigError("need 0 <= slack < 1 and thin >= 1")
 
     def best(self, mixes: Sequence[Mix], top: float) -> Mix:
         """Return the mixture that serves the aim; `top` is the accuracy of the best fixed option."""
@@ -205,22 +216,17 @@ def fit(data: Outcomes, rows: Sequence[int], spec: Spec, aim: Aim) -> Fit:
     values = [None if math.isnan(v) else float(v) for v in look.values[at]]
     if all(value is None for value in values):
         return Fit(spec=spec, bins=everything, otherwise=otherwise)
-    bins = Difficulty(estimator="agreement", binning=Quantiles(bins=spec.bins)).fit(values)
+    bins = even_bins([value for value in values if value is not None], spec.bins)
     names = np.array([bins.of(value) for value in values])
     counts = {name: int((names == name).sum()) for name in dict.fromkeys(names.tolist())}
     rich = [name for name, count in counts.items() if count >= aim.thin and name != UNKNOWN]
     charged = data.charged(look)[at]
     correct = data.correct[at]
     overall = correct.mean(axis=0)
-    accuracies, costs, weights = [], [], []
-    for name in rich:
-        inside = names == name
-        own = correct[inside]
-        # What the bin would show if options differed there as they do overall.
-        expected = np.clip(overall + own.mean() - overall.mean(), 0.0, 1.0)
-        accuracies.append((own.sum(axis=0) + aim.prior * expected) / (len(own) + aim.prior))
-        costs.append(charged[inside].mean(axis=0))
-        weights.append(len(own) / len(at))
+    inside = [names == name for name in rich]
+    accuracies = [correct[part].mean(axis=0) for part in inside]
+    costs = [charged[part].mean(axis=0) for part in inside]
+    weights = [float(part.mean()) for part in inside]
     rest = ~np.isin(names, rich)
     if rest.any():  # questions that take the default count towards accuracy and cost, but are no choice
         accuracies.append(correct[rest].mean(axis=0)[[otherwise]])
@@ -230,6 +236,24 @@ def fit(data: Outcomes, rows: Sequence[int], spec: Spec, aim: Aim) -> Fit:
     best = aim.best(mixes, float(overall[otherwise]))
     table = dict(zip(rich, best.picks, strict=False))  # the rest stands behind them
     return Fit(spec=spec, bins=bins, table=table, otherwise=otherwise, counts=counts)
+
+
+def even_bins(values: Sequence[float], count: int) -> Bins:
+    """Return at most `count` bins, "1" the easiest, that hold about as many of these values each.
+
+    A probe of few samples takes few values: an edge goes between two of them, to the place that halves best, and where
+    there are fewer places than edges there are fewer bins.
+
+    Args:
+        values: high is easy; at least one.
+        count: bins, >= 1.
+    """
+    ordered = sorted(values, reverse=True)
+    places = [at for at in range(1, len(ordered)) if ordered[at] < ordered[at - 1]]
+    wanted = [len(ordered) * number / count for number in range(1, count)]
+    chosen = sorted({min(places, key=lambda at: (abs(at - want), at)) for want in wanted if places})
+    edges = tuple((ordered[at - 1] + ordered[at]) / 2 for at in chosen)
+    return Bins(edges=edges, names=tuple(str(number) for number in range(1, len(edges) + 2)))
 
 
 def take(data: Outcomes, rows: Sequence[int], policy: Fit) -> tuple[Indices, tuple[str, ...], Floats, Floats]:

@@ -25,6 +25,7 @@ __all__ = [
     "Registry",
     "answer_types",
     "configure",
+    "defaults",
     "laws",
     "metrics",
     "models",
@@ -52,7 +53,7 @@ class Entry:
         paper: identifier of the source, e.g. "arXiv:2203.11171".
         fidelity: "paper", "code", "reconstructed" (from abstracts or notes), or "ours" (no paper).
         access: what it needs from the model.
-        needs: other things it needs: "verifier", an extra's name.
+        needs: other things it needs: "verifier", an extra's name; a method may narrow it by its settings (`needs()`).
         tags: taxonomy (what, how, where, how well).
         oracle: uses gold; shown apart from real accuracy.
         since: version of arrival.
@@ -215,6 +216,16 @@ def parameters(component: object) -> dict[str, Any]:
     if not dataclasses.is_dataclass(component) or isinstance(component, type):
         return {}
     return {f.name: getattr(component, f.name) for f in dataclasses.fields(component) if f.init}
+
+
+def defaults(entry: Entry) -> dict[str, Any]:
+    """Return the settings of a component that have a default, with it."""
+    if not dataclasses.is_dataclass(entry.cls):
+        return {}
+    fields = [f for f in dataclasses.fields(entry.cls) if f.init]
+    plain = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+    made = {f.name: f.default_factory() for f in fields if f.default_factory is not dataclasses.MISSING}
+    return plain | made
 
 
 def configure(entry: Entry, settings: Mapping[str, str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ __all__ = ["SCHEMA", "Choice", "Known", "Objective", "Policy", "Probe", "load_po
 SCHEMA = 1
 Objective = Literal["accuracy", "cost"]
 
+_NONE = object()
 _ALL = Bins(edges=(), names=("all",))
 
 
@@ -49,8 +50,10 @@ class Choice:
 
     @property
     def label(self) -> str:
-        """The choice in one line."""
-        inside = ", ".join(f"{name}={value}" for name, value in self.settings.items())
+        """The choice in one line: its size, and the settings that are not their defaults."""
+        usual = registry.defaults(registry.strategies.get(self.method))
+        said = {name: v for name, v in self.settings.items() if name == "n" or usual.get(name, _NONE) != v}
+        inside = ", ".join(f"{name}={value}" for name, value in said.items())
         by = f" by {self.verifier}" if self.verifier else ""
         on = f" on {self.role}" if self.role != "policy" else ""
         return f"{self.method}({inside}){by}{on}"

@@ -70,3 +70,14 @@ def test_getting_a_model_prints_its_path(ponder: Command, monkeypatch: pytest.Mo
 def test_getting_an_unknown_model_is_one_line(ponder: Command) -> None:
     done = ponder("models", "get", "gpt")
     assert (done.code, len(done.err.splitlines())) == (2, 1)
+
+
+def test_methods_are_found_by_their_tags(ponder):
+    shown = ponder("methods", "--what", "parallel", "--how", "verification", "--json")
+    names = {entry["name"] for entry in json.loads(shown.out)}
+    assert "best_of_n" in names
+    assert not names & {"greedy", "beam_search", "qalign"}
+    wrong = ponder("methods", "--how", "magic")
+    assert (wrong.code, "no tag 'magic' on the axis 'how'" in wrong.err) == (2, True)
+    none = ponder("methods", "--what", "single", "--how", "search")
+    assert (none.code, "no method carries all of these tags" in none.err) == (2, True)

@@ -11,6 +11,7 @@ import pytest
 import ponder
 from ponder.core import papers
 from ponder.core.registry import Entry, registries
+from ponder.core.taxonomy import check_tags
 
 ROOT = Path(ponder.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -49,3 +50,8 @@ def test_every_component_is_documented(entry: Entry) -> None:
 def test_a_reconstruction_is_not_called_the_papers_result(entry: Entry) -> None:
     known = {FIDELITY[card] for card in entry.card}
     assert known != {"reconstructed"} or entry.fidelity in ("reconstructed", "ours")
+
+
+@every_component
+def test_every_component_is_sorted_by_the_survey(entry: Entry) -> None:
+    assert check_tags(entry.tags) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -15,18 +15,26 @@ if TYPE_CHECKING:
 __all__ = ["Setting", "app", "methods", "settings_of", "show_method"]
 
 app = typer.Typer(rich_markup_mode=None)
+_Words = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TAG", help="Only methods with this tag of the survey (card 63); repeatable."),
+]
 _WIDE = 110  # columns that the table of methods needs
 
 
 @app.callback(invoke_without_command=True)
 def methods(
     context: typer.Context,
+    what: _Words = None,
+    how: _Words = None,
+    where: _Words = None,
+    how_well: _Words = None,
     papers: Annotated[
         bool, typer.Option("--papers", help="List the 65 papers instead, and which of them work.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the methods; `ponder methods show NAME` prints one in full."""
+    """List the methods, all or those that carry some tags; `ponder methods show NAME` prints one in full."""
     if context.invoked_subcommand is not None:
         return
     if papers:
@@ -35,7 +43,8 @@ def methods(
     from ponder.cli.console import columns, show, show_json, table
     from ponder.core.registry import strategies
 
-    entries = strategies.entries()
+    wanted = {"what": what or [], "how": how or [], "where": where or [], "how_well": how_well or []}
+    entries = _tagged(strategies.entries(), wanted)
     if as_json:
         show_json([_facts(entry) for entry in entries])
         return
@@ -48,6 +57,25 @@ def methods(
         cards = ",".join(map(str, entry.card))
         rows.add_row(entry.name, cards, entry.fidelity, ", ".join(_needs(entry)), _idea(entry))
     show(rows)
+
+
+def _tagged(entries: Sequence[Entry], wanted: Mapping[str, Sequence[str]]) -> list[Entry]:
+    """Return the entries that carry every wanted tag.
+
+    Raises:
+        ConfigError: a word that no component can carry.
+    """
+    from ponder.core.errors import ConfigError
+    from ponder.core.taxonomy import AXES, matches
+
+    for axis, words in wanted.items():
+        for word in words:
+            if word not in AXES[axis]:
+                raise ConfigError(f"no tag {word!r} on the axis {axis!r}: there are {', '.join(sorted(AXES[axis]))}")
+    found = [entry for entry in entries if matches(entry.tags, wanted)]
+    if not found:
+        raise ConfigError("no method carries all of these tags: ask for fewer")
+    return found
 
 
 def _in_two_lines(entry: Entry) -> Iterator[RenderableType]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ class Paper:
         fidelity: how we know the method: from the "paper", from the authors' "code", or "reconstructed" from abstracts
             and notes.
         components: what must be registered for this card and pass its tests, as "kind/name"; none: still planned.
+        taxonomy: where the survey (card 63) puts it, by axis; labels of rows that the survey does not hold are ours.
     """
 
     card: int
@@ -42,6 +43,7 @@ class Paper:
     year: int
     fidelity: Fidelity
     components: tuple[str, ...]
+    taxonomy: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,11 @@ def component_key(entry: Entry) -> str:
 
 def papers() -> list[Paper]:
     """Return the 65 papers in the order of their cards."""
-    return [Paper(**{**item, "components": tuple(item["components"])}) for item in json.loads(_read("papers.json"))]
+    found = []
+    for item in json.loads(_read("papers.json")):
+        taxonomy = {axis: tuple(words) for axis, words in item["taxonomy"].items()}
+        found.append(Paper(**{**item, "components": tuple(item["components"]), "taxonomy": taxonomy}))
+    return found
 
 
 def shipped_state() -> State:

@@ -102,9 +102,10 @@ class Entry:
 class Registry(Generic[T]):
     """Components of one kind by name."""
 
-    def __init__(self, kind: str, *rooms: str) -> None:
+    def __init__(self, kind: str, *rooms: str, tags: Mapping[str, tuple[str, ...]] | None = None) -> None:
         self.kind = kind
         self._rooms = rooms
+        self._tags = dict(tags or {})  # of every component of the kind, axis by axis, unless it says otherwise
         self._entries: dict[str, Entry] = {}
         self._loaded = False
 
@@ -143,7 +144,7 @@ class Registry(Generic[T]):
                 fidelity=fidelity,
                 access=frozenset(access),
                 needs=needs,
-                tags=dict(tags or {}),
+                tags={**self._tags, **(tags or {})},
                 oracle=oracle,
                 since=since,
             )
@@ -197,13 +198,26 @@ class Registry(Generic[T]):
         return next((entry for entry in self._entries.values() if entry.cls is type(component)), None)
 
 
+def _inside(how: str, where: str) -> dict[str, tuple[str, ...]]:
+    """Return the tags of components that work inside methods."""
+    return {"what": ("component",), "how": (how,), "where": (where,), "how_well": ("accuracy",)}
+
+
 strategies: Registry[type] = Registry("method", "ponder.strategies", "ponder.planning.auto")
-verifiers: Registry[type] = Registry("verifier", "ponder.verifiers")
-answer_types: Registry[type] = Registry("answer type", "ponder.verifiers.answers")
-models: Registry[type] = Registry("model", "ponder.models")
-tasks: Registry[type] = Registry("task family", "ponder.tasks")
-laws: Registry[type] = Registry("law", "ponder.planning.laws")
-metrics: Registry[type] = Registry("metric", "ponder.bench.metrics")
+verifiers: Registry[type] = Registry("verifier", "ponder.verifiers", tags=_inside("verification", "reasoning"))
+answer_types: Registry[type] = Registry(
+    "answer type", "ponder.verifiers.answers", tags=_inside("verification", "evaluation")
+)
+models: Registry[type] = Registry("model", "ponder.models", tags=_inside("generation", "general"))
+tasks: Registry[type] = Registry("task family", "ponder.tasks", tags=_inside("tasks", "evaluation"))
+laws: Registry[type] = Registry(
+    "law",
+    "ponder.planning.laws",
+    tags={**_inside("law", "evaluation"), "what": ("study",), "how_well": ("scalability",)},
+)
+metrics: Registry[type] = Registry(
+    "metric", "ponder.bench.metrics", tags={**_inside("metric", "evaluation"), "what": ("study",)}
+)
 
 
 def registries() -> dict[str, Registry[type]]:

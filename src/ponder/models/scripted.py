@@ -43,7 +43,6 @@ _ACCESS = (Access.TEXT, Access.PREFIX, Access.LOGPROBS, Access.TOP_LOGPROBS, Acc
 @models(
     "scripted",
     access=_ACCESS,
-    tags={"use": ("tests",)},
     since="0.1",
 )
 @dataclass(kw_only=True)

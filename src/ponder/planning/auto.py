@@ -35,7 +35,6 @@ POLICY_FILE = "PONDER_POLICY"  # environment variable: the policy where none is 
 @strategies(
     "auto",
     card=(4, 13),
-    paper="arXiv:2408.03314",
     fidelity="ours",
     tags={
         "what": ("hybrid",),

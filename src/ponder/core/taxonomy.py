@@ -21,10 +21,11 @@ HOW: Mapping[str, tuple[str, ...]] = {
     "aggregation": ("voting", "selection", "fusion"),
     "evaluation": ("tasks", "law", "metric"),  # ours
 }
+# Of "what", the words from adaptation on are ours.
 AXES: Mapping[str, frozenset[str]] = {
     axis: frozenset(words.split())
     for axis, words in {
-        "what": "single parallel sequential hybrid internal adaptation efficiency study component other",  # from adaptation on, ours
+        "what": "single parallel sequential hybrid internal adaptation efficiency study component other",
         "how": " ".join([*HOW, *(word for words in HOW.values() for word in words)]),
         "where": "reasoning math code science games medical agents general open-ended knowledge evaluation multimodal"
         " translation safety",

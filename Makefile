@@ -49,8 +49,10 @@ parity: .venv/.stamp-torch ## Our numbers against the fixtures of the papers
 bench: .venv/.stamp-torch model ## Every script of benchmarks/, one after the other
 	@for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
-docs: .venv/.stamp-dev ## Pages from headers and metadata, into site/
+docs: .venv/.stamp-dev ## The site, into site/: a page for each component from its header, and the guides
 	$(BIN)/python docs/build.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file build/docs/mkdocs.yml
+	@echo "site/index.html"
 
 catalogue: .venv/.stamp-torch model ## Write src/ponder/core/state.json from a test run
 	PONDER_STRICT=1 $(PYTEST) --catalogue=write

@@ -16,10 +16,11 @@ HOSTILE = 'I think <script>alert("x")</script> & <img src=x onerror=alert(1)> \x
 
 def small_model(**options: Any) -> ScriptedModel:
     """Right in about a third of its samples; some answers hold markup, some are cut."""
-    return ScriptedModel(replies=_reply, name="small", **options)
+    return ScriptedModel(replies=small_reply, name="small", **options)
 
 
-def _reply(request: Request, number: int) -> str:
+def small_reply(request: Request, number: int) -> str:
+    """What the small model says to a request."""
     prompt = request.messages[-1].text
     stream = derive(request.seed, "reply", prompt)
     factors = [int(found) for found in re.findall(r"\d+", prompt)]

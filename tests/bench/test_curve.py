@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from ponder.bench.curve import Point, grade, run_points
+from ponder.bench.curve import Point, run_points
 from ponder.bench.demo import SAMPLING, demo_kinds
-from ponder.core.errors import ConfigError
 from ponder.core.solve import Control
 from ponder.core.store import Store
-from ponder.core.task import Task
 from ponder.models.scripted import ScriptedModel
 from ponder.tasks.multiplication_stories import MultiplicationStories
-from ponder.tasks.problem import Problem
 from tests.bench.bench_doubles import small_model
 
 STORY = MultiplicationStories().generate(1, 3)[0]
@@ -75,23 +72,3 @@ async def test_a_run_that_was_stopped_is_told_apart_and_ends_the_points():
     runs = await run(STORY, demo_kinds((1, 2))[0].points, small_model(), control=control)
     assert len(runs) == 1
     assert runs[0].broken_off
-
-
-async def test_grade_compares_with_the_reference_by_answer_type():
-    problem = Problem(task=Task.of("How much?", answer="number"), reference="0.5")
-    assert await grade(problem, "1/2", "1/2") is True
-    assert await grade(problem, "2", "2") is False
-    assert await grade(problem, None, "") is False
-
-
-async def test_grade_without_reference_checks_the_rules_of_the_prompt():
-    problem = Problem(task=Task.of('Write a sentence with the word "river".'))
-    assert await grade(problem, "x", "The river is wide.") is True
-    assert await grade(problem, "x", "The lake is wide.") is False
-    assert await grade(Problem(task=Task.of("Say something.")), "x", "x") is None
-
-
-async def test_a_reference_that_is_no_answer_is_refused():
-    problem = Problem(task=Task.of("How much?", answer="number"), reference="many")
-    with pytest.raises(ConfigError, match="many"):
-        await grade(problem, "1", "1")

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from ponder.bench.rows import Row, append_rows, read_rows
+from ponder.bench.rows import CandidateRow, Row, append_rows, read_candidates, read_rows
 from ponder.core.errors import BadInput
+from ponder.core.usage import Usage
+from ponder.planning.difficulty import Evidence
 from tests.bench.bench_doubles import row
 
 
@@ -48,3 +50,29 @@ def test_self_graded_is_said_only_where_the_verifier_is_the_grader():
     assert row("a", True, verifier="constraints", grader="constraints").self_graded
     assert not row("a", True, verifier="arithmetic").self_graded
     assert not row("a", True, grader="constraints").self_graded
+
+
+def test_rows_of_schema_1_are_read():
+    body = row("a", True).to_json()
+    for name in ("run", "judging", "budget", "level", "costs", "roles"):
+        del body[name]
+    assert Row.from_json({**body, "v": 1}) == row("a", True)
+
+
+def test_candidates_round_trip_and_keep_infinite_scores(tmp_path):
+    file = tmp_path / "candidates.jsonl"
+    made = CandidateRow(
+        run="r", problem="p", index=1, answer="4", group=0, correct=True, finish="stop", usage=Usage(calls=1),
+        scores={"judge": float("-inf"), "other": None}, certainty=1.5, text="It is 4.",
+    )  # fmt: skip
+    append_rows(file, [made, CandidateRow(run="r", problem="p", index=2, error="gone")])
+    assert "Infinity" not in file.read_text(encoding="utf-8")
+    assert read_candidates(file) == [made, CandidateRow(run="r", problem="p", index=2, error="gone")]
+
+
+def test_evidence_with_infinite_scores_is_json_all_the_same(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    made = row("a", True, evidence=Evidence(groups=(0, None), scores=(float("inf"), None)))
+    append_rows(file, [made])
+    assert "Infinity" not in file.read_text(encoding="utf-8")
+    assert read_rows(file) == [made]

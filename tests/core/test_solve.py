@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -281,3 +282,78 @@ async def test_clock_that_cut_a_nested_run_marks_the_outer_result() -> None:
     ctx = Context(models={"policy": ScriptedModel(latency=60.0)}, meter=Meter(), trace=Trace())
     inner = await ctx.run("greedy", NUMBER, budget=Budget(seconds=0.01))
     assert not ctx.result(inner.candidates, best=None).deterministic
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swallowing:
+    """A verifier that asks the model about each candidate and makes missing scores of whatever goes wrong."""
+
+    async def score(self, task: Task, candidates: Sequence[Candidate], ctx: Context) -> list[Score]:
+        scores = []
+        for candidate in candidates:
+            try:
+                await ctx.model("judge").ask(task.messages, path=("swallow", candidate.index), sampling=ctx.sampling)
+            except Interrupted as why:
+                scores.append(Score.missing(why))
+            else:
+                scores.append(Score(value=0.5))
+        return scores
+
+
+@pytest.mark.parametrize(("calls", "stopped"), [(3, "budget"), (6, "done")])
+async def test_verifier_that_swallows_a_refusal_does_not_hide_it(calls: int, stopped: str) -> None:
+    model, budget = ScriptedModel(replies=["7"]), Budget(calls=calls)
+    result = await solve(NUMBER, model=model, method="best_of_n", n=3, verifier=Swallowing(), budget=budget)
+    assert (result.stopped, result.answer) == (stopped, "7")
+    assert ("calls limit 3" in result.detail) is (stopped == "budget")
+
+
+async def test_refusal_inside_a_nested_run_belongs_to_the_run_whose_limit_it_was() -> None:
+    class Outer:
+        def calls(self) -> dict[str, int]:
+            return {"policy": 16}
+
+        async def run(self, task: Task, ctx: Context) -> Result:
+            inner = await ctx.run("best_of_n", task, budget=Budget(calls=2), n=2)
+            return ctx.result(inner.candidates, best=inner.chosen, detail=inner.stopped)
+
+    result = await solve(NUMBER, model=ScriptedModel(replies=["7"]), method=Outer(), verifier=Swallowing())
+    assert (result.stopped, result.detail) == ("done", "budget")
+
+
+async def test_verifier_that_swallows_a_cancel_does_not_hide_it() -> None:
+    control = Control()
+
+    def cancel(event: object) -> None:
+        if getattr(event, "kind", "") == "call" and getattr(event, "data", {}).get("role") == "judge":
+            control.cancel()
+
+    model = ScriptedModel(replies=["7"], latency=0.001)
+    options: dict[str, Any] = {"verifier": Swallowing(), "control": control, "watch": cancel}
+    result = await solve(NUMBER, model=model, method="best_of_n", n=3, **options)
+    assert (result.stopped, result.answer) == ("cancelled", "7")
+
+
+async def test_needs_that_depend_on_settings_take_precedence() -> None:
+    model = ScriptedModel(replies=["7"])
+    options: dict[str, Any] = {"model": model, "method": "sequential_revisions", "n": 4}
+    result = await solve(NUMBER, choose="majority", **options)
+    assert (result.answer, result.stopped) == ("7", "done")
+    model.calls = 0
+    with pytest.raises(ConfigError, match="needs a verifier"):
+        await solve(NUMBER, choose="verifier", **options)
+    assert model.calls == 0
+
+
+async def test_nested_method_without_its_verifier_is_refused_before_anything_is_spent() -> None:
+    class Outer:
+        def calls(self) -> dict[str, int]:
+            return {"policy": 16}
+
+        async def run(self, task: Task, ctx: Context) -> Result:
+            return await ctx.run("best_of_n", task)
+
+    model = ScriptedModel(replies=["7"])
+    with pytest.raises(ConfigError, match="'best_of_n' needs a verifier"):
+        await solve(NUMBER, model=model, method=Outer())
+    assert model.calls == 0

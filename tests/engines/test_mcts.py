@@ -141,13 +141,37 @@ def test_drafts_lead_to_one_child_each_under_their_own_configuration() -> None:
 
     search = Mcts(root, simulations=1, branch=2, draft=draft)
     (first,) = search.ask(lambda unit: 1.0)
-    assert first.draft
+    assert first.kind == "draft"
     search.tell(first, [Node(config=root.config, step=text) for text in ("try a", "try b")])
     assert seen == ["try a", "try b"]
     batch = search.ask(lambda unit: 1.0)
-    assert [(expand.count, expand.config, expand.draft) for expand in batch] == [(1, greedy, False)] * 2
+    assert [(expand.count, expand.config, expand.kind) for expand in batch] == [(1, greedy, "step")] * 2
     for k, expand in enumerate(batch):
         child = Node(id=(k,), parent=root, config=greedy, step="x", end="stop", value=0.25 * (k + 1))
         root.children.append(child)
         search.tell(expand, [child])
     assert (root.visits, root.mean) == (1, 0.5)
+
+
+@pytest.mark.parametrize(("weight", "rolled", "mean"), [(0.25, 0.9, 0.6), (1.0, 0.9, 0.9), (0.5, None, 0.5)])
+def test_rolled_out_value_of_the_best_child_is_mixed_in(weight: float, rolled: float | None, mean: float) -> None:
+    root = bare_root()
+    search = Mcts(root, simulations=1, branch=2, weight=weight)
+    (expand,) = search.ask(lambda unit: 1.0)
+    root.children += [Node(id=(k,), parent=root, config=root.config, step="x", value=0.25 * (k + 1)) for k in range(2)]
+    search.tell(expand, root.children)
+    assert root.visits == 0
+    (roll,) = search.ask(lambda unit: 1.0)
+    assert (roll.kind, roll.node.id) == ("rollout", (1,))
+    search.tell(roll, [Node(id=(1, 0), parent=roll.node, config=root.config, step="y", value=rolled)])
+    assert (root.visits, root.mean) == (1, pytest.approx(mean))
+
+
+def test_finished_best_child_needs_no_rollout() -> None:
+    root = bare_root()
+    search = Mcts(root, simulations=1, branch=1, weight=0.5)
+    (expand,) = search.ask(lambda unit: 1.0)
+    root.children.append(Node(id=(0,), parent=root, config=root.config, step="x", end="stop", value=0.75))
+    search.tell(expand, root.children)
+    assert (root.visits, root.mean) == (1, 0.75)
+    assert search.ask(lambda unit: 1.0) == []

@@ -27,6 +27,20 @@ def test_problem_that_differs_only_in_numbers_is_found_first(at: int) -> None:
     assert [item.similarity for item in found] == sorted((item.similarity for item in found), reverse=True)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_words_and_vectors_both_find_the_same_template(alpha: float) -> None:
+    found = LexicalRetriever(PAIRS, alpha=alpha).problems(PAIRS[4][0].replace("7", "9"), 2)
+    assert found[0].reference == 4
+    assert found[0].similarity == pytest.approx(1)
+
+
+def test_retriever_goes_by_the_templates_that_it_is_given() -> None:
+    kinds = {PAIRS[0][0]: "product", PAIRS[2][0]: "sum of two", "asked": "product"}
+    retriever = LexicalRetriever([PAIRS[0], PAIRS[2]], abstract=kinds.__getitem__)
+    assert retriever.problems("asked", 1)[0].reference == 0
+    assert retriever.steps("asked", [], 1)[0].text == "Each bag has 4 apples."
+
+
 def test_step_is_found_by_the_problem_and_the_last_steps() -> None:
     retriever = LexicalRetriever(PAIRS)
     asked = PAIRS[1][0].replace("60", "90")

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ponder import Budget, Context, Meter, ScriptedModel, Task, Trace
 from ponder.core.errors import ProviderError
 from ponder.engines.sample import Samples, sample
+from ponder.verifiers.answers.number import NumberAnswer
 
 TASK = Task.of("How many?", answer="number")
 
@@ -59,3 +63,50 @@ async def test_certainty_is_kept_with_the_candidate() -> None:
     assert completion is not None
     assert completion.certainty is not None
     assert len(completion.certainty) == 3
+
+
+@dataclass(frozen=True)
+class OldNumber:
+    """The number type as it was: it groups all answers at once and has no `grouping`."""
+
+    inner: NumberAnswer = NumberAnswer()
+
+    def extract(self, text: str) -> str | None:
+        return self.inner.extract(text)
+
+    async def group(self, answers: Sequence[str | None]) -> list[int | None]:
+        first: dict[str, int] = {}
+        return [None if answer is None else first.setdefault(answer, at) for at, answer in enumerate(answers)]
+
+    async def same(self, left: str, right: str) -> bool:
+        return left == right
+
+
+@given(
+    st.lists(st.sampled_from(["1", "1.0", "2/2", "2", "none"]), min_size=1, max_size=12),
+    st.integers(1, 5),
+    st.sampled_from([0, 3]),
+)
+async def test_groups_are_those_of_grouping_all_answers_at_each_sample(
+    replies: list[str], ahead: int, fail_every: int
+) -> None:
+    seen: list[list[tuple[int | None, ...]]] = []
+    for answers in (NumberAnswer(), OldNumber()):
+        prefixes: list[tuple[int | None, ...]] = []
+
+        def stop(groups: Sequence[int | None], left: int, into: list[tuple[int | None, ...]] = prefixes) -> bool:
+            into.append(tuple(groups))
+            return False
+
+        ctx = context(ScriptedModel(replies=replies, fail_every=fail_every))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Context, "answers", lambda self, task, answers=answers: answers)
+            try:
+                drawn = await sample(TASK, ctx, n=len(replies), stop=stop, ahead=ahead)
+            except ProviderError:
+                prefixes.append(())
+            else:
+                prefixes.append(drawn.groups)
+                assert list(drawn.groups) == await answers.group([c.answer for c in drawn.candidates])
+        seen.append(prefixes)
+    assert seen[0] == seen[1]

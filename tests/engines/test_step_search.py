@@ -130,7 +130,7 @@ async def test_final_pattern_ends_the_answer_without_its_delimiter() -> None:
 
 
 async def test_depth_and_answer_length_end_the_answer() -> None:
-    found, _, _ = await search(reply_in_turn("a\n"), depth=4)
+    found, _, _ = await search(reply_in_turn("a\n"), depth=4, repeats=0)
     assert [(node.text(), node.end) for node in found.finals] == [("a\n" * 4, "depth")]
     ctx = context(reply_in_turn("a b\n"), Flat())
     ctx.sampling = replace(ctx.sampling, max_tokens=6)
@@ -181,6 +181,49 @@ async def test_equal_siblings_are_dropped_and_ids_keep_their_gaps() -> None:
     found, _, ctx = await search(model, first=3)
     assert [(node.id, node.text()) for node in found.finals] == [((0,), "a"), ((2,), "b")]
     assert events(ctx, "dropped") == [{"node": [1], "reason": "duplicate", "draft": False}]
+
+
+class Twice(Everything):
+    """Expands the root twice in one round, as two groups or as one."""
+
+    def __init__(self, root: Node, groups: tuple[int, int]) -> None:
+        super().__init__(root)
+        self.groups = groups
+
+    def ask(self, left: Left) -> list[Expand]:
+        return [] if self.told else [Expand(node=self.root, count=1, group=group) for group in self.groups]
+
+
+@pytest.mark.parametrize(("groups", "kept"), [((0, 0), [(0,)]), ((0, 1), [(0,), (1,)])])
+async def test_equal_steps_of_two_expansions_are_duplicates_within_a_group_only(
+    groups: tuple[int, int], kept: list[tuple[int, ...]]
+) -> None:
+    ctx = context(reply_in_turn("a"), Flat())
+    root = Node.root(TASK, ctx)
+    found = await step_search(TASK, ctx, root, Twice(root, groups), StepSettings(retries=0))
+    assert [node.id for node in found.finals] == kept
+
+
+@pytest.mark.parametrize("repeats", [1, 2, 3])
+async def test_step_stands_in_an_answer_at_most_so_often(repeats: int) -> None:
+    found, _, ctx = await search(reply_in_turn("so far so good\n"), repeats=repeats, retries=0, depth=9)
+    assert [node.text() for node in found.unfinished] == ["so far so good\n" * repeats]
+    assert [event["reason"] for event in events(ctx, "dropped")] == ["repeated"]
+
+
+async def test_alternating_steps_are_repeats_too_and_a_new_step_goes_on() -> None:
+    model = reply_in_turn("a\n", "b\n", " a\n", "b\n", "end")
+    found, _, ctx = await search(model, repeats=1, retries=2)
+    assert [node.text() for node in found.finals] == ["a\nb\nend"]
+    assert [event["reason"] for event in events(ctx, "dropped")] == ["repeated", "repeated"]
+
+
+async def test_released_parity_has_no_cap_on_repeats() -> None:
+    ctx = context(reply_in_turn("a\n"), Flat())
+    root = Node.root(TASK, ctx)
+    settings = StepSettings(depth=6, repeats=1)
+    found = await step_search(TASK, ctx, root, Everything(root), settings, parity="released")
+    assert [node.text() for node in found.finals] == ["a\n" * 6]
 
 
 async def test_failed_calls_are_told_and_all_failing_ends_the_run() -> None:

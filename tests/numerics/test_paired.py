@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponder.core.errors import BadInput, ConfigError
-from ponder.numerics.paired import cost_ratio, paired_score_interval
+from ponder.numerics.paired import cost_ratio, mcnemar, paired_score_interval
 
 Z = statistics.NormalDist().inv_cdf(0.975)
 
@@ -94,3 +94,18 @@ def test_cost_ratio_refuses_what_has_no_ratio():
             cost_ratio(costs, base)
     with pytest.raises(ConfigError):
         cost_ratio([1.0], [1.0], level=1.0)
+
+
+def test_mcnemar_is_the_exact_two_sided_binomial_test() -> None:
+    assert mcnemar(0, 0) == 1.0
+    assert mcnemar(5, 0) == pytest.approx(2 / 32)
+    assert mcnemar(8, 2) == mcnemar(2, 8) == pytest.approx(2 * (1 + 10 + 45) / 1024)
+
+
+def test_mcnemar_stands_more_pairs_than_floats_can_count() -> None:
+    assert 0 < mcnemar(1000, 1100) < 0.05
+
+
+def test_mcnemar_refuses_counts_below_0() -> None:
+    with pytest.raises(BadInput):
+        mcnemar(-1, 2)

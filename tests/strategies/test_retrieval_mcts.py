@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ponder import Result, Sampling, ScriptedModel, Task, Trace, solve
-from ponder.core.errors import ConfigError
+from ponder import Access, Result, Sampling, ScriptedModel, Task, Trace, solve
+from ponder.core.errors import ConfigError, ProviderError
 from ponder.core.model import Request
 from ponder.core.registry import strategies
 from ponder.core.seeds import derive
@@ -199,7 +199,106 @@ def test_references_survive_json() -> None:
     assert entry.make(**json.loads(json.dumps({"references": method.references}))) == method
 
 
-@pytest.mark.parametrize("settings", [{"simulations": 0}, {"branch": 0}, {"k1": -1}, {"floor": 1.5}, {"c": -1.0}])
+async def test_without_a_guide_it_votes_over_samples_under_the_retrieved_prompt() -> None:
+    # Card 35, ablation "no PRM": no verifier, no continuation of prefixes.
+    seen: list[str] = []
+
+    def reply(request: Request, number: int) -> str:
+        seen.append(request.messages[-1].text)
+        return f"It is {12 if number % 3 else 13}."
+
+    model = ScriptedModel(replies=reply, access=frozenset({Access.TEXT}))
+    settings: dict[str, Any] = {"references": PAIRS, "guide": "none", "simulations": 6}
+    result = await solve(TASK, model=model, method="retrieval_mcts", **settings)
+    assert (result.answer, len(result.candidates)) == ("12", 6)
+    assert all(prompt.startswith("Solved problems") and TASK.prompt in prompt for prompt in seen)
+    assert result.cost.calls == RetrievalMcts(**settings).calls()["policy"] == 6
+
+
+async def test_model_templates_decide_what_is_similar_and_stand_in_the_prompt_as_a_plan() -> None:
+    inner = digit_model().replies
+    assert callable(inner)
+    seen: list[str] = []
+
+    def reply(request: Request, number: int) -> Any:
+        text = request.messages[-1].text
+        if "Fill in these five fields" in text:
+            assert request.sampling.temperature == 0
+            return "Type: speed" if "A train" in text or "Ann has 3" in text else "Type: product of counts"
+        seen.append(text)
+        return inner(request, number)
+
+    options: dict[str, Any] = {"references": PAIRS, "k1": 1, "k2": 0, "templates": "model", "simulations": 2}
+    result = await run(ScriptedModel(replies=reply), ExactPrm("120"), **options)
+    assert all("A train covers" in prompt and "Ann has 5 bags" not in prompt for prompt in seen)
+    assert all("in general terms:\nType: speed" in prompt for prompt in seen)
+    assert result.cost.calls <= RetrievalMcts(**options).calls()["policy"]
+
+
+async def test_template_that_cannot_be_had_falls_back_to_masked_numbers() -> None:
+    inner, trace = digit_model().replies, Trace()
+    assert callable(inner)
+    seen: list[str] = []
+
+    def reply(request: Request, number: int) -> Any:
+        text = request.messages[-1].text
+        if "Fill in these five fields" in text:
+            return ProviderError("no template")
+        seen.append(text)
+        return inner(request, number)
+
+    options: dict[str, Any] = {"references": PAIRS, "k1": 1, "k2": 0, "templates": "model", "simulations": 2}
+    await run(ScriptedModel(replies=reply), ExactPrm("120"), trace=trace, **options)
+    assert all("Ann has 5 bags" in prompt for prompt in seen)
+    assert len([event for event in trace.events if event.kind == "no_template"]) == 3
+
+
+async def test_masked_steps_show_no_numbers() -> None:
+    model = digit_model()
+    seen = recorded(model)
+    options: dict[str, Any] = {"references": PAIRS, "k1": 0, "k2": 1, "floor": 0.3, "mask": True}
+    await run(model, ExactPrm("120"), **options)
+    assert "- Each bag has # apples." in seen[0]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+async def test_rolled_out_values_are_mixed_in_and_paid_for_but_join_no_tree(weight: float) -> None:
+    trace, model = Trace(), digit_model()
+    inner, greedy = model.replies, 0
+    assert callable(inner)
+
+    def reply(request: Request, number: int) -> Any:
+        nonlocal greedy
+        greedy += request.sampling.temperature == 0
+        return inner(request, number)
+
+    model.replies = reply
+    options: dict[str, Any] = {"simulations": 8, "branch": 6, "weight": weight}
+    result = await run(model, ExactPrm("120"), trace=trace, **options)
+    (tree,) = [event.data for event in trace.events if event.kind == "tree"]
+    steps = [event.data["node"] for event in trace.events if event.kind == "step"]
+    assert len(tree["nodes"]) == 1 + len(steps)  # the root and what was expanded
+    assert bool(weight) is bool(greedy)
+    assert result.answer == "120"
+    assert result.cost.calls <= RetrievalMcts(**options).calls()["policy"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"simulations": 0},
+        {"branch": 0},
+        {"k1": -1},
+        {"floor": 1.5},
+        {"c": -1.0},
+        {"weight": 2.0},
+        {"alpha": -0.1},
+        {"n1": 3},
+        {"guide": "nobody"},
+        {"templates": "none"},
+        {"repeats": -1},
+    ],
+)
 def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         RetrievalMcts(**settings)

@@ -21,6 +21,8 @@ RULES = {
     "json": ["JsonKeys"],
     "question": ["Includes", "IsQuestion"],
     "ending": ["EndsWith"],
+    "short": ["AtMostWords", "Includes"],
+    "combined": ["AtMostWords", "Avoids", "Includes", "Includes", "IsQuestion"],
 }
 
 
@@ -67,7 +69,14 @@ def test_writing_prompts_compile_to_their_rules(rule: str, seed: int) -> None:
 
 def test_mixed_writing_takes_the_rules_in_turn() -> None:
     families = [problem.task.metadata["family"] for problem in Writing().generate(10, seed=1)]
-    assert families == [f"writing_{rule}" for rule in RULES] * 2
+    assert families == [f"writing_{rule}" for rule in list(RULES)[:5]] * 2
+
+
+def test_level_of_writing_takes_its_rules_in_turn() -> None:
+    families = [problem.task.metadata["family"] for problem in Writing(level=3).generate(4, seed=1)]
+    assert families == ["writing_ending", "writing_combined"] * 2
+    with pytest.raises(ConfigError, match="its own level"):
+        Writing(rule="json", level=1)
 
 
 def test_factors_stay_in_their_range() -> None:

@@ -9,27 +9,32 @@ Source: our own (DESIGN, principle 4). Cost: the largest point. Needs: a respons
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ponder._version import __version__
-from ponder.bench.rows import Row
+from ponder.bench.grading import grade, grader_name
+from ponder.bench.rows import CandidateRow, Row
 from ponder.core import registry
+from ponder.core.budget import ADDITIVE, Budget
 from ponder.core.context import AnswerType
-from ponder.core.errors import ConfigError
 from ponder.core.model import Model, Sampling
 from ponder.core.result import Result, total
 from ponder.core.siblings import Progress
 from ponder.core.solve import Control, solve
 from ponder.core.store import Store
+from ponder.engines.confidence import self_certainty
+from ponder.planning.costs import PriceTable, costs_of
 from ponder.planning.difficulty import Evidence
 from ponder.tasks.problem import Problem
-from ponder.verifiers.compiling import compile_prompt
 
-__all__ = ["Point", "Run", "grade", "run_points"]
+__all__ = ["Point", "Run", "run_points"]
 
-_BROKEN_OFF = frozenset({"deadline", "cancelled", "endpoint", "overrun"})
+# A deadline or an overrun of the point's own budget is an outcome of the point; these two came from outside.
+_BROKEN_OFF = frozenset({"cancelled", "endpoint"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,7 @@ class Point:
         settings: of the method.
         verifier: registered name, or None.
         judging: settings of the verifier.
+        budget: hard limits in their text form, or "".
     """
 
     curve: str
@@ -49,11 +55,24 @@ class Point:
     settings: Mapping[str, Any] = field(default_factory=dict)
     verifier: str | None = None
     judging: Mapping[str, Any] = field(default_factory=dict)
+    budget: str = ""
 
     @property
     def n(self) -> int:
         """Samples asked for."""
         return int(self.settings.get("n", 1))
+
+    def identity(self) -> dict[str, Any]:
+        """Return what fixes the runs of the point, defaults written out, as JSON values."""
+        made = registry.strategies.get(self.method).make(**self.settings)
+        judge = None if self.verifier is None else registry.verifiers.get(self.verifier).make(**self.judging)
+        return {
+            "method": self.method,
+            "settings": registry.parameters(made),
+            "verifier": self.verifier,
+            "judging": None if judge is None else registry.parameters(judge),
+            "budget": asdict(Budget.parse(self.budget)),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +84,7 @@ class Run:
         point: what was run.
         result: what came back.
         grades: of each candidate, in the order of `result.candidates`; None where it cannot be graded.
+        groups: of each candidate, the index of the first with an equal answer; None where there is no answer.
         row: the record.
     """
 
@@ -72,12 +92,33 @@ class Run:
     point: Point
     result: Result
     grades: tuple[bool | None, ...]
+    groups: tuple[int | None, ...] = ()
     row: Row
 
     @property
     def broken_off(self) -> bool:
         """Whether the run was ended from outside, so that it is no point of a curve."""
         return self.result.stopped in _BROKEN_OFF
+
+    def candidates(self, *, keep_text: bool = False) -> list[CandidateRow]:
+        """Return a row for each answer."""
+        return [
+            CandidateRow(
+                run=self.row.run,
+                problem=self.row.problem,
+                index=at,
+                answer=c.answer,
+                group=group,
+                correct=grade,
+                finish=c.finish,
+                error=c.error,
+                usage=c.usage,
+                scores={name: score.value for name, score in c.scores.items()},
+                certainty=self_certainty(c).value,
+                text=c.text if keep_text and c.ok else None,
+            )
+            for at, (c, grade, group) in enumerate(zip(self.result.candidates, self.grades, self.groups, strict=True))
+        ]
 
 
 async def run_points(
@@ -90,22 +131,30 @@ async def run_points(
     sampling: Sampling,
     seed: int = 0,
     roles: Mapping[str, Model] | None = None,
+    names: Mapping[str, str] | None = None,
+    keys: Sequence[str] = (),
+    prices: PriceTable | None = None,
     control: Control | None = None,
     progress: Progress | None = None,
+    tell: Callable[[Run], None] | None = None,
 ) -> list[Run]:
     """Run every point on one problem.
 
     Args:
-        problem: the task with its reference, which only the grader sees.
-        points: points of equal n run in the order given.
+        problem: the task with its reference or grader, which only the grading sees.
+        points: points of equal n and budget run in the order given.
         model: the policy.
         store: where the points share their samples.
         family: task family, for the rows.
         sampling: the law of the samples.
         seed: of the runs.
         roles: further models by role ("judge", ...).
+        names: of the models in rows, by role ("policy", ...); by default their own.
+        keys: of the runs, one per point, for the rows.
+        prices: by name of the model, for costs in dollars and joules.
         control: stops the run from outside.
         progress: called with (span, text, tokens) as tokens stream.
+        tell: called with each run as it ends, broken-off ones too.
 
     Returns:
         The runs in the order of `points`; after one that was broken off nothing more is run.
@@ -113,16 +162,19 @@ async def run_points(
     Raises:
         ConfigError: a point does not fit the model.
     """
-    order = sorted(range(len(points)), key=lambda i: -points[i].n)
+    models = {"policy": model, **(roles or {})}
+    names = {role: used.name for role, used in models.items()} | dict(names or {})
+    keys = keys or [""] * len(points)
     runs: dict[int, Run] = {}
-    pace = _Pace()
-    for index in order:
+    pace, grader = _Pace(), _Grader(problem)
+    for index in sorted(range(len(points)), key=lambda i: _costliest_first(points[i])):
         point = points[index]
         result = await solve(
             problem.task,
             model=model,
             method=point.method,
             verifier=None if point.verifier is None else registry.verifiers.get(point.verifier).make(**point.judging),
+            budget=point.budget,
             seed=seed,
             roles=roles,
             sampling=sampling,
@@ -131,38 +183,68 @@ async def run_points(
             progress=progress,
             **point.settings,
         )
-        grades = tuple([await grade(problem, c.answer, c.text) if c.ok else None for c in result.candidates])
-        row = _row(problem, point, result, grades, pace.of(result), family=family, model=model, seed=seed)
-        row = replace(row, evidence=await _evidence(problem, point, result, grades))
-        runs[index] = Run(problem=problem, point=point, result=result, grades=grades, row=row)
-        if runs[index].broken_off:
+        grades = tuple([await grader.grade(c.answer, c.text) if c.ok else None for c in result.candidates])
+        groups = tuple(await grader.kind.group([candidate.answer for candidate in result.candidates]))
+        time = pace.of(result)
+        row = Row(
+            run=keys[index],
+            problem=problem.task.id,
+            family=family,
+            curve=point.curve,
+            method=result.method,
+            settings=result.settings,
+            verifier=point.verifier or "",
+            judging=point.judging,
+            budget=point.budget,
+            n=point.n,
+            answer=result.answer,
+            correct=_grade_of(problem, result, grades),
+            grader=grader_name(problem),
+            level=_level(problem),
+            usage=result.usage,
+            paid=result.paid,
+            costs=costs_of(
+                result.usage,
+                {role: models.get(role, model).info for role in result.usage},
+                prices=prices,
+                names={role: names.get(role, names["policy"]) for role in result.usage},
+            ),
+            candidates=len(result.candidates),
+            seconds=time[0],
+            measured=time[1],
+            stopped=result.stopped,
+            result=result.trace_id,
+            model=names["policy"],
+            fingerprint=model.info.fingerprint,
+            roles={role: name for role, name in names.items() if role != "policy"},
+            seed=seed,
+            version=__version__,
+            evidence=Evidence.of(result.candidates, groups=groups, verifier=point.verifier or "", grades=grades),
+            **_flaws(result),
+        )
+        run = Run(problem=problem, point=point, result=result, grades=grades, groups=groups, row=row)
+        runs[index] = run
+        if tell is not None:
+            tell(run)
+        if run.broken_off:
             break
     return [runs[index] for index in sorted(runs)]
 
 
-async def grade(problem: Problem, answer: str | None, text: str) -> bool | None:
-    """Return whether an answer is right; None where the problem has no reference and its prompt states no rule.
+class _Grader:
+    """Grades the answers to one problem, each text once: the points of a curve share their samples."""
 
-    Args:
-        problem: with a reference, its answer is compared by the task's answer type; without one, `text` is checked
-            against the rules that the prompt states.
-        answer: the extracted answer; None is not right.
-        text: the whole answer.
-    """
-    if problem.reference is None:
-        rules = compile_prompt(problem.task.prompt)
-        return all(rule.check(text) for rule in rules) if rules else None
-    kind: AnswerType = registry.answer_types.get(problem.task.answer).make()
-    gold = kind.extract(problem.reference)
-    if gold is None:
-        raise ConfigError(f"the reference {problem.reference!r} is no answer of type {problem.task.answer!r}")
-    return answer is not None and await kind.same(answer, gold)
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.kind: AnswerType = registry.answer_types.get(problem.task.answer).make()
+        self._known: dict[tuple[str | None, str], bool | None] = {}
 
-
-async def _evidence(problem: Problem, point: Point, result: Result, grades: Sequence[bool | None]) -> Evidence:
-    kind: AnswerType = registry.answer_types.get(problem.task.answer).make()
-    groups = await kind.group([candidate.answer for candidate in result.candidates])
-    return Evidence.of(result.candidates, groups=groups, verifier=point.verifier or "", grades=grades)
+    async def grade(self, answer: str | None, text: str) -> bool | None:
+        """Return the grade of an answer."""
+        key = answer, text
+        if key not in self._known:
+            self._known[key] = await grade(self.problem, answer, text)
+        return self._known[key]
 
 
 class _Pace:
@@ -183,45 +265,32 @@ class _Pace:
         return (result.seconds + served * self._seconds / self._tokens if self._tokens else None), False
 
 
-def _row(
-    problem: Problem,
-    point: Point,
-    result: Result,
-    grades: Sequence[bool | None],
-    time: tuple[float | None, bool],
-    *,
-    family: str,
-    model: Model,
-    seed: int,
-) -> Row:
+def _costliest_first(point: Point) -> tuple[object, ...]:
+    """Sort by samples, falling; among equals, no budget comes before a large one, and that before a small one."""
+    limits = Budget.parse(point.budget).limits()
+    return -point.n, bool(limits), [-limits.get(unit, math.inf) for unit in ADDITIVE]
+
+
+def _grade_of(problem: Problem, result: Result, grades: Sequence[bool | None]) -> bool | None:
+    if result.chosen is not None:
+        return grades[result.chosen]
+    named = problem.reference is not None or problem.grader is not None
+    gradable = named or any(found is not None for found in grades)
+    return False if gradable else None  # no answer is a wrong answer
+
+
+def _flaws(result: Result) -> dict[str, int]:
     failed = [not c.ok for c in result.candidates]
     cut = [c.finish == "length" for c in result.candidates]
     unread = [c.ok and c.answer is None for c in result.candidates]
-    gradable = problem.reference is not None or any(g is not None for g in grades)
-    correct = grades[result.chosen] if result.chosen is not None else (False if gradable else None)
-    return Row(
-        problem=problem.task.id,
-        family=family,
-        curve=point.curve,
-        method=result.method,
-        settings=result.settings,
-        verifier=point.verifier or "",
-        n=point.n,
-        answer=result.answer,
-        correct=correct,
-        grader="constraints" if problem.reference is None else "reference",
-        usage=result.usage,
-        paid=result.paid,
-        candidates=len(result.candidates),
-        failed=sum(failed),
-        cut=sum(cut),
-        unread=sum(unread),
-        flawed=sum(map(any, zip(failed, cut, unread, strict=True))),
-        seconds=time[0],
-        measured=time[1],
-        stopped=result.stopped,
-        result=result.trace_id,
-        model=model.name,
-        seed=seed,
-        version=__version__,
-    )
+    flawed = map(any, zip(failed, cut, unread, strict=True))
+    return {"failed": sum(failed), "cut": sum(cut), "unread": sum(unread), "flawed": sum(flawed)}
+
+
+def _level(problem: Problem) -> float | None:
+    """Return the declared difficulty: the number in the metadata's "level" or "difficulty" ("Level 5" is 5)."""
+    declared = problem.task.metadata.get("level", problem.task.metadata.get("difficulty"))
+    if isinstance(declared, str):
+        found = re.search(r"\d+(\.\d+)?", declared)
+        declared = float(found[0]) if found else None
+    return float(declared) if isinstance(declared, int | float) else None

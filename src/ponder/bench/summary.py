@@ -53,11 +53,13 @@ class CurvePoint:
 
     Attributes:
         family, curve, method, verifier, n: what was run.
-        prompts: how many problems, and how many of them were
+        prompts: how many problems; over all seeds they had
+        runs: so many runs, and of these were
         graded: with a grade.
         accuracy: over the graded ones; None where there is none.
-        usage: nominal cost over all prompts, by role.
+        usage: nominal cost over all runs, by role.
         paid: what was really sent, by role.
+        costs: nominal cost of a run in each unit that all of them state ("flops", "usd", ...), the mean.
         seconds: mean of a problem; None where one of them is unknown.
         measured: whether the seconds are the clock's.
         cut, unread, failed, flawed: shares of the sampled answers, in [0, 1]; `flawed` is any of them.
@@ -70,10 +72,12 @@ class CurvePoint:
     verifier: str
     n: int
     prompts: int
+    runs: int
     graded: int
     accuracy: Accuracy | None
     usage: Mapping[str, Usage]
     paid: Mapping[str, Usage]
+    costs: Mapping[str, float]
     seconds: float | None
     measured: bool
     cut: float
@@ -83,9 +87,9 @@ class CurvePoint:
     self_graded: bool
 
     def mean(self, kind: Literal["prompt_tokens", "completion_tokens"], role: str = "policy") -> float:
-        """Return the mean nominal tokens of a problem, of one kind and role."""
+        """Return the mean nominal tokens of a run, of one kind and role."""
         used: int = getattr(self.usage.get(role, Usage()), kind)
-        return used / self.prompts
+        return used / self.runs
 
     @property
     def tokens(self) -> float:
@@ -189,10 +193,16 @@ def _point(rows: Sequence[Row], seed: int) -> CurvePoint:
         verifier=first.verifier,
         n=first.n,
         prompts=len({row.problem for row in rows}),
+        runs=len(rows),
         graded=len(graded),
         accuracy=_accuracy([float(bool(r.correct)) for r in graded], [r.problem for r in graded], seed),
         usage=add_up(row.usage for row in rows),
         paid=add_up(row.paid for row in rows),
+        costs={
+            unit: math.fsum(row.costs[unit] for row in rows) / len(rows)
+            for unit in first.costs
+            if all(unit in row.costs for row in rows)
+        },
         seconds=sum(times) / len(rows) if len(times) == len(rows) else None,
         measured=all(row.measured for row in rows),
         cut=share(lambda row: row.cut),
@@ -204,15 +214,19 @@ def _point(rows: Sequence[Row], seed: int) -> CurvePoint:
 
 
 def compare(rows: Iterable[Row], family: str, better: Key, base: Key, *, seed: int = 0) -> Comparison | None:
-    """Compare two points of a family, given as (curve, n), on the prompts that both graded; None without any."""
-    sides: dict[Key, dict[str, Row]] = {better: {}, base: {}}
+    """Compare two points of a family, given as (curve, n), on the prompts that both graded; None without any.
+
+    Runs are paired by prompt and seed; `won`, `lost` and the test take each pair as one.
+    """
+    sides: dict[Key, dict[tuple[str, int], Row]] = {better: {}, base: {}}
     for row in rows:
         if row.family == family and (row.curve, row.n) in sides and row.correct is not None:
-            sides[row.curve, row.n][row.problem] = row
-    shared = [problem for problem in sides[better] if problem in sides[base]]
-    if not shared:
+            sides[row.curve, row.n][row.problem, row.seed] = row
+    both = [pair for pair in sides[better] if pair in sides[base]]
+    if not both:
         return None
-    pairs = [(sides[better][problem], sides[base][problem]) for problem in shared]
+    shared = [problem for problem, _ in both]
+    pairs = [(sides[better][pair], sides[base][pair]) for pair in both]
     scores = [(float(bool(left.correct)), float(bool(right.correct))) for left, right in pairs]
     won, lost = scores.count((1.0, 0.0)), scores.count((0.0, 1.0))
     difference = paired_difference([s for s, _ in scores], [s for _, s in scores], shared, seed=seed)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ponder.cli import demo, doctor, exits, methods, models, solve, study, train
+from ponder.cli import bench, demo, doctor, exits, methods, models, report, solve, study, train, tune
 from ponder.core.errors import PonderError
 
 __all__ = ["app", "main", "ponder"]
@@ -46,6 +46,10 @@ app.add_typer(methods.app, name="methods")
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
 app.add_typer(study.app, name="study")
+app.command("bench", short_help="Run methods over tasks and keep every run and answer as a row.")(bench.bench)
+app.command("tune")(tune.tune)
+app.command("report")(report.report)
+app.command("explain-policy")(tune.explain_policy)
 app.command("doctor")(doctor.doctor)
 app.command("demo", short_help="Answer generated prompts at growing budgets and draw the curves.")(demo.demo)
 

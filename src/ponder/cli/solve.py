@@ -222,14 +222,14 @@ class Job:
         from ponder.cli.estimate import estimate
         from ponder.core import registry
         from ponder.core.budget import Meter
-        from ponder.core.context import check_access
+        from ponder.core.context import check_access, needs_of
         from ponder.core.errors import ConfigError
 
         method = self.entry.make(**self.settings)
         if not hasattr(method, "calls"):
             raise ConfigError(f"method {self.entry.name!r} does not say how many calls it makes")
         calls: dict[str, int] = dict(method.calls())
-        judged = self.verifier is not None and "verifier" in self.entry.needs
+        judged = self.verifier is not None and "verifier" in needs_of(self.entry, method)
         if judged and registry.verifiers.get(str(self.verifier)).access:  # it asks a model about each candidate
             calls["judge"] = calls.get("judge", 0) + calls["policy"]
         async with AsyncExitStack() as stack:
@@ -294,6 +294,7 @@ def _choose(
     """
     from ponder.cli.inputs import pairs
     from ponder.core import registry
+    from ponder.core.context import needs_of
     from ponder.core.errors import ConfigError
     from ponder.core.solve import default_method
 
@@ -311,11 +312,11 @@ def _choose(
             "several samples of free text need something to choose by: --verifier NAME, --judge MODEL, an --answer type"
             " that can be compared, or --method NAME"
         )
-    if "verifier" in entry.needs and verifier is None:
+    settings = registry.configure(entry, given)
+    made = entry.make(**settings)  # wrong values are said before a model is opened
+    if "verifier" in needs_of(entry, made) and verifier is None:
         known = ", ".join(registry.verifiers.names())
         raise ConfigError(f"method {entry.name!r} needs a verifier: --verifier NAME with one of {known}")
-    settings = registry.configure(entry, given)
-    entry.make(**settings)  # wrong values are said before a model is opened
     return entry, settings
 
 

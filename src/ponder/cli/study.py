@@ -279,13 +279,11 @@ class _Job:
             )
 
     def _problems(self) -> list[Problem]:
-        from ponder.bench.studies.problems import read_problems
-        from ponder.core import registry
+        from ponder.tasks.loaders.load import load_problems
 
         if self.problems is not None:
-            return read_problems(self.problems)[: self.count]
-        drawn: list[Problem] = registry.tasks.get(self.family).make().generate(self.count, self.seed)
-        return drawn
+            return load_problems(str(self.problems), count=self.count, answer="{answer}")
+        return load_problems(self.family, count=self.count, seed=self.seed)
 
     def _folder(self) -> Path:
         from ponder.core.errors import BadInput

@@ -231,6 +231,7 @@ class Meter:
         nominal: by role, what equal-cost comparison uses.
         paid: by role, what was really sent.
         stopped: why no more calls are admitted, once that is so.
+        refused: the last call that did not fit these limits.
         overruns: one line for each call that cost more than its reservation.
         disturbed: whether a clock, a cancellation or a fault has ended this run or one inside it.
     """
@@ -244,6 +245,7 @@ class Meter:
         self.nominal: dict[str, Usage] = {}
         self.paid: dict[str, Usage] = {}
         self.stopped: Interrupted | None = None
+        self.refused: OutOfBudget | None = None
         self.overruns: list[str] = []
         self.disturbed = False
         self.in_flight = 0
@@ -323,7 +325,9 @@ class Meter:
             return Reservation(ticket, low)
         for meter in tight:
             if (unit := meter._short(need, need.minimum)) is not None:
-                return OutOfBudget(unit, limit=meter._limits[unit], needed=need.amount(unit, need.minimum))
+                needed = need.amount(unit, need.minimum)
+                meter.refused = OutOfBudget(unit, limit=meter._limits[unit], needed=needed)
+                return meter.refused
         raise AssertionError("a tight meter is short at the minimum")
 
     def _short(self, need: Need, completion: int) -> Unit | None:
@@ -412,6 +416,10 @@ class Meter:
         finally:
             for meter, key in zip(self.path, keys, strict=True):
                 meter._on_stop.pop(key, None)
+
+    def refusal(self) -> OutOfBudget | None:
+        """Return the last refusal of this meter, else of the one above it, or None."""
+        return next((meter.refused for meter in self.path if meter.refused is not None), None)
 
     def reason(self) -> Interrupted | None:
         """Return why calls under this meter are no longer admitted, or None."""

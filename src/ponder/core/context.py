@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -26,11 +26,31 @@ from ponder.core.task import Task
 from ponder.core.tasks import plain
 from ponder.core.trace import Trace
 
-__all__ = ["AnswerType", "Context", "Method", "Verifier", "check_access", "perform"]
+__all__ = [
+    "AnswerType",
+    "Context",
+    "Grouping",
+    "Method",
+    "Verifier",
+    "check_access",
+    "check_verifier",
+    "needs_of",
+    "perform",
+]
+
+
+class Grouping(Protocol):
+    """Groups equal answers as they come in, so that n samples cost no n regroupings."""
+
+    async def add(self, answer: str | None) -> int | None:
+        """Return the index of the first answer added that equals this one (its own where it is new); None for None."""
 
 
 class AnswerType(Protocol):
-    """Extracts answers of one type and says which are equal."""
+    """Extracts answers of one type and says which are equal.
+
+    A type may also have a method `grouping()` that returns a fresh `Grouping`; it must agree with `group`.
+    """
 
     def extract(self, text: str) -> str | None:
         """Return the answer in canonical form, or None where there is none."""
@@ -77,6 +97,7 @@ class Context:
         minimum: fewest completion tokens that make a clipped call worth sending.
         method, settings: what is running.
         progress: called with (span, text, tokens) as tokens stream.
+        starved: the refusal that left a verifier without the calls for some score, once there is one.
         committed: the candidate announced as final, once there is one.
         candidates: everything sampled so far, for runs that end early.
     """
@@ -96,6 +117,7 @@ class Context:
     method: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None
+    starved: Interrupted | None = None
     committed: Candidate | None = None
     candidates: list[Candidate] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
@@ -127,7 +149,7 @@ class Context:
         if self.verifier is None:
             raise ConfigError(f"method {self.method!r} needs a verifier: pass verifier=NAME")
         shown = [candidate for candidate in candidates if candidate.ok]
-        given = await self.verifier.score(task, shown, self) if shown else []
+        given = await self.judged(self.verifier.score(task, shown, self)) if shown else []
         if len(given) != len(shown):
             given = [Score.missing(f"the verifier gave {len(given)} scores to {len(shown)} candidates")] * len(shown)
         scores = iter(given)
@@ -139,6 +161,18 @@ class Context:
             )
             out.append(candidate.scored(self.verifier_name, score))
         return out
+
+    async def judged(self, scoring: Awaitable[list[Score]]) -> list[Score]:
+        """Await what a verifier says, and note whether the budget refused it the calls for some score.
+
+        A verifier turns a refused call into a missing score and goes on; the result says why all the same.
+        """
+        before = self.meter.refusal()
+        scores = await scoring
+        refusal = self.meter.refusal()
+        if refusal is not before and any(score.value is None and not score.steps for score in scores):
+            self.starved = self.starved or refusal
+        return scores
 
     def commit(self, candidate: Candidate) -> None:
         """Announce the final answer before the run has ended, so that surfaces can show it."""
@@ -184,6 +218,7 @@ class Context:
             raise ConfigError(f"there is no model in the role {acting!r}, only in {', '.join(sorted(self.models))}")
         check_access(entry, made, self.models[acting])
         judge = registry.verifiers.get(verifier).make(**(judging or {})) if verifier else self.verifier
+        check_verifier(entry, made, judge)
         meter = Meter(budget, parent=self.meter)
         for used in self.models.values():
             meter.check_prices(used.info, used.name)
@@ -198,6 +233,7 @@ class Context:
                 acting=acting,
                 verifier=judge,
                 verifier_name=verifier or self.verifier_name,
+                starved=None,
                 committed=None,
                 candidates=[],
                 started=time.monotonic(),
@@ -219,10 +255,13 @@ class Context:
             candidates: all of them, in sample order.
             best: index of the chosen one in `candidates`, or None.
             answer: by default the chosen candidate's extracted answer.
-            stopped: why the method ended; a stop of the meter takes precedence.
+            stopped: why the method ended; a stop of the meter takes precedence, and over "done" that its verifier
+                was left without calls.
             detail: the same in words.
         """
         reason = self.meter.reason()
+        if reason is None and stopped == "done":
+            reason = self.starved
         if reason is not None:
             stopped, detail = reason.reason, str(reason)
         if best is not None and answer is None:
@@ -274,6 +313,27 @@ def check_access(entry: registry.Entry, method: Method, model: Model) -> None:
         able = [e.name for e in registry.models.entries() if needed <= e.access and e.name != "scripted"]
         would = f"; back-ends that would do: {', '.join(able)}" if able else ""
         raise AccessDenied(f"{entry.name} needs {', '.join(missing)}, which {model.name} does not give{would}")
+
+
+def needs_of(entry: registry.Entry, method: object) -> tuple[str, ...]:
+    """Return what a method needs beside access to its model.
+
+    A method whose needs depend on its settings has a method `needs()`, which takes precedence over its entry's.
+    """
+    own = getattr(method, "needs", None)
+    needed: tuple[str, ...] = entry.needs if own is None else own()
+    return needed
+
+
+def check_verifier(entry: registry.Entry, method: object, verifier: object | None) -> None:
+    """Refuse a method that needs a verifier where there is none.
+
+    Raises:
+        ConfigError: before anything is spent.
+    """
+    if verifier is None and "verifier" in needs_of(entry, method):
+        known = ", ".join(registry.verifiers.names())
+        raise ConfigError(f"method {entry.name!r} needs a verifier: pass verifier=NAME with one of {known}")
 
 
 async def perform(method: Method, task: Task, ctx: Context) -> Result:

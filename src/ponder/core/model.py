@@ -245,7 +245,8 @@ class ModelInfo:
         fingerprint: what identifies weights or endpoint in the store's key.
         context: most tokens of prompt and completion together.
         parameters: number of weights.
-        layers, heads, kv_heads, hidden, vocabulary: shape.
+        active: those that each token is multiplied with (not an input embedding of its own, nor experts not used).
+        layers, heads, kv_heads, head_size, hidden, vocabulary: shape.
         usd_per_prompt_token, usd_per_cached_token, usd_per_completion_token: prices.
         flops: cost function (prompt_tokens, completion_tokens) -> floating-point operations.
     """
@@ -253,9 +254,11 @@ class ModelInfo:
     fingerprint: str
     context: int | None = None
     parameters: int | None = None
+    active: int | None = None
     layers: int | None = None
     heads: int | None = None
     kv_heads: int | None = None
+    head_size: int | None = None
     hidden: int | None = None
     vocabulary: int | None = None
     usd_per_prompt_token: float | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 from ponder.core import registry
 from ponder.core.budget import Budget, Meter
-from ponder.core.context import Context, Method, Verifier, check_access, perform
+from ponder.core.context import Context, Method, Verifier, check_access, check_verifier, perform
 from ponder.core.errors import ConfigError, Interrupted
 from ponder.core.model import Model, Sampling
 from ponder.core.result import Result
@@ -126,9 +126,8 @@ async def solve(
         budget = Budget.parse(budget)
     judge, judge_name = _verifier(verifier)
     running, name, entry = _method(method or default_method(task, judge), settings)
-    if entry is not None and "verifier" in entry.needs and judge is None:
-        known = ", ".join(registry.verifiers.names())
-        raise ConfigError(f"method {name!r} needs a verifier: pass verifier=NAME with one of {known}")
+    if entry is not None:
+        check_verifier(entry, running, judge)
     registry.answer_types.get(task.answer).make()  # a missing extra is said before anything is spent
 
     opened = load(model) if isinstance(model, str) else model

@@ -1,11 +1,13 @@
 """Monte-Carlo tree search over steps: go down to a leaf by an upper confidence bound, expand it, back its value up.
 
-Source: card 35 (R2-LLMs, arXiv:2507.05557, reconstructed): value of an expansion = that of its best child, no roll-out;
-unvisited children first, by value. UCT and PUCT as in `numerics.tree_bounds`.
+Source: card 35 (R2-LLMs, arXiv:2507.05557, reconstructed): value of an expansion = that of its best child, or a mix of
+it with the value at the end of a greedy roll-out of that child; unvisited children first, by value. UCT and PUCT as in
+`numerics.tree_bounds`.
 Differs: a value that is missing adds a visit and changes no mean; a dead end is backed up with its own value, and
 neither it nor a node with only dead children is gone down to again. Where no answer was finished when the simulations
 are over, the best leaf is continued greedily.
-Cost: one expansion (`branch` steps) a simulation, none where it ends at a finished answer.
+Where values are all near 1 the bounds explore little: raise c.
+Cost: one expansion (`branch` steps) a simulation, none where it ends at a finished answer; with `weight` a roll-out.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class Mcts:
         enough: stop once so many answers are finished; 0 for never.
         hint: how to expand a node.
         draft: if given, an expansion first samples tentative steps, and each leads to one child of its own.
+        weight: lambda in [0, 1], share of the roll-out in the value of an expansion; 0 makes none.
     """
 
     def __init__(
@@ -52,12 +55,13 @@ class Mcts:
         enough: int = 0,
         hint: Hint | None = None,
         draft: Draft | None = None,
+        weight: float = 0.0,
     ) -> None:
         self.root, self._branch, self._bound, self._c = root, branch, bound, c
         self._left, self._enough = simulations, enough
-        self._hint, self._draft = hint, draft
+        self._hint, self._draft, self._weight = hint, draft, weight
         self._finals: list[Node] = []
-        self._queue: list[Expand] = []  # the real steps that drafts led to
+        self._queue: list[Expand] = []  # the real steps that drafts led to, or the roll-out of a simulation
         self._open = 0  # expansions of the running simulation that were not told yet
         self._grown: list[Node] = []
         self._last: Node | None = None  # where a greedy continuation stands
@@ -83,7 +87,11 @@ class Mcts:
     def tell(self, expand: Expand, children: Sequence[Node]) -> None:
         """Value the children and back the best one up."""
         node = expand.node
-        if expand.draft:
+        if expand.kind == "rollout":
+            assert node.parent is not None
+            self._back_up(node.parent, self._mixed(node.value, children[0].value))
+            return
+        if expand.kind == "draft":
             assert self._draft is not None
             self._queue = [Expand(node=node, count=1, config=self._draft(node, child.step)) for child in children]
             self._open = len(self._queue)
@@ -123,12 +131,12 @@ class Mcts:
         self._grown = []
         self._open = 1
         if self._draft is not None:
-            return [Expand(node=node, count=self._branch, config=self.root.config, draft=True)]
+            return [Expand(node=node, count=self._branch, config=self.root.config, kind="draft")]
         config = None if self._hint is None else self._hint(node)
         return [Expand(node=node, count=self._branch, config=config)]
 
     def _close(self, node: Node) -> None:
-        """End the simulation that expanded `node`."""
+        """End the simulation that expanded `node`, unless its best child is to be rolled out first."""
         self._open = 0
         known = [child for child in self._grown if child.value is not None]
         values = [child.value for child in known if child.value is not None]
@@ -136,10 +144,19 @@ class Mcts:
             child.prior = prior
         if not self._grown:
             node.dead = True
+        if self._weight and self._grown and (best := ranked(self._grown)[0]).open:
+            self._queue = [Expand(node=best, count=1, kind="rollout")]
+            return
         self._back_up(node, max(values, default=node.value))
         while node.dead and node.parent is not None and all(child.dead for child in node.parent.children):
             node = node.parent
             node.dead = True
+
+    def _mixed(self, value: float | None, rolled: float | None) -> float | None:
+        """Return the value of an expansion; where one side is missing, the other one."""
+        if value is None or rolled is None:
+            return rolled if value is None else value
+        return (1 - self._weight) * value + self._weight * rolled
 
     @staticmethod
     def _back_up(leaf: Node, value: float | None) -> None:

@@ -3,18 +3,19 @@
 Source: card 35 (R2-LLMs, arXiv:2507.05557, reconstructed): similar problems by an abstract template, next steps by the
 template and the last steps, diversity by maximal marginal relevance; the step most like a tentative one as in BoostStep
 (arXiv:2501.03226, Apache-2.0): TF-IDF over steps, top 1.
-Differs: the template is the problem with its numbers masked by a program, not a model's abstraction; similarity is the
-cosine of TF-IDF vectors alone. All of it is lexical: a retriever with embeddings plugs in by the same protocol.
+Differs: by default the template is the problem with its numbers masked by a program, not a model's abstraction; the
+dense part of the similarity is the cosine of TF-IDF vectors, mixed with BM25 as the card says. All of it is lexical: a
+retriever with embeddings plugs in by the same protocol.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from ponder.numerics.lexical import TfIdf, cosine, diverse_top, shares_run
+from ponder.numerics.lexical import Bm25, TfIdf, Vector, cosine, diverse_top, shares_run
 
 __all__ = ["LexicalRetriever", "Pair", "RandomRetriever", "Retrieved", "Retriever", "template", "without_leaks"]
 
@@ -93,13 +94,27 @@ class LexicalRetriever:
         pairs: (question, solution).
         delimiter: what separates the steps of a solution.
         history: how many of the last steps count for what comes next.
-        mu: weight of similarity against diversity among problems, in [0, 1].
+        alpha: weight of the cosine against BM25 among problems, in [0, 1].
+        mu: weight of similarity against diversity among them, in [0, 1].
+        pool: so many of the most similar are considered for that, >= 1.
+        abstract: from a question to its template.
     """
 
-    def __init__(self, pairs: Sequence[Pair], *, delimiter: str = "\n", history: int = 2, mu: float = 0.7) -> None:
-        self._bank, self._history, self._mu = _Bank(pairs, delimiter), history, mu
-        templates = [template(question) for question, _ in pairs]
-        self._templates = TfIdf(templates)
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        delimiter: str = "\n",
+        history: int = 2,
+        alpha: float = 0.7,
+        mu: float = 0.7,
+        pool: int = 32,
+        abstract: Callable[[str], str] = template,
+    ) -> None:
+        self._bank, self._history, self._abstract = _Bank(pairs, delimiter), history, abstract
+        self._alpha, self._mu, self._pool = alpha, mu, pool
+        templates = [abstract(question) for question, _ in pairs]
+        self._templates, self._words = TfIdf(templates), Bm25(templates)
         self._problems = [self._templates.vector(text) for text in templates]
         keys = [self._key(pairs[at][0], self._bank.cut[at][:t]) for at, t in self._bank.places]
         self._weights = TfIdf(keys)
@@ -110,22 +125,32 @@ class LexicalRetriever:
 
     def _key(self, question: str, done: Sequence[str]) -> str:
         last = done[len(done) - self._history :] if self._history < len(done) else done
-        return template("\n".join((question, *last)))
+        return "\n".join((self._abstract(question), *map(template, last)))
 
     def problems(self, question: str, count: int) -> list[Retrieved]:
         """Return solved problems like the question, the most similar first."""
-        found = diverse_top(self._templates.vector(template(question)), self._problems, count, self._mu)
+        asked = self._abstract(question)
+        vector = self._templates.vector(asked)
+        similarity = [
+            self._alpha * cosine(vector, problem) + (1 - self._alpha) * by_words
+            for problem, by_words in zip(self._problems, self._words.scores(asked), strict=True)
+        ]
+        found = diverse_top(similarity, self._problems, count, self._mu, pool=self._pool)
         return [self._bank.problem(at, similarity) for at, similarity in sorted(found, key=lambda pair: -pair[1])]
 
     def steps(self, question: str, done: Sequence[str], count: int) -> list[Retrieved]:
         """Return steps that came next where question and last steps were like these, the most similar first."""
-        found = diverse_top(self._weights.vector(self._key(question, done)), self._keys, count)
+        found = _nearest(self._weights.vector(self._key(question, done)), self._keys, count)
         return [self._bank.step(number, similarity) for number, similarity in found]
 
     def like(self, step: str) -> Retrieved | None:
         """Return the step whose own text is most like this one."""
-        found = diverse_top(self._step_weights.vector(step), self._texts, 1)
+        found = _nearest(self._step_weights.vector(step), self._texts, 1)
         return self._bank.step(*found[0]) if found else None
+
+
+def _nearest(query: Vector, bank: Sequence[Vector], count: int) -> list[tuple[int, float]]:
+    return diverse_top([cosine(query, vector) for vector in bank], bank, count)
 
 
 class RandomRetriever:

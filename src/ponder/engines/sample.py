@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ponder.core.access import Access
 from ponder.core.candidate import Candidate
-from ponder.core.context import AnswerType, Context
+from ponder.core.context import AnswerType, Context, Grouping
 from ponder.core.errors import Interrupted, ProviderError, Stopped
 from ponder.core.model import Request, Sampling
 from ponder.core.siblings import Draw
@@ -81,6 +81,7 @@ async def sample(
     )
     candidates: list[Candidate] = []
     groups: list[int | None] = []
+    grouping = _grouping(answers)
     agreed = accepted = False
     early = stop is not None or enough is not None
     ended: Interrupted | None = None
@@ -91,8 +92,7 @@ async def sample(
             if candidate is not None:
                 candidates.append(candidate)
                 ctx.candidates.append(candidate)
-        usable = [c.answer if c.finish != "cancelled" else None for c in candidates]
-        groups[:] = await answers.group(usable)
+                groups.append(await grouping.add(candidate.answer if candidate.finish != "cancelled" else None))
 
     wave = n if not early or ahead is None else ahead
     while len(candidates) < n and not agreed and not accepted and ended is None:
@@ -125,6 +125,23 @@ async def sample(
     if ended is not None and not agreed and not accepted:
         stopped, detail = ended.reason, f"{ended}; {len(candidates)} of {n} samples"
     return Samples(candidates=tuple(candidates), groups=tuple(groups), stopped=stopped, detail=detail)
+
+
+class _Regrouping:
+    """Groups all answers again at each one: for answer types that have no `grouping`."""
+
+    def __init__(self, answers: AnswerType) -> None:
+        self._answers, self._seen = answers, list[str | None]()
+
+    async def add(self, answer: str | None) -> int | None:
+        self._seen.append(answer)
+        return (await self._answers.group(self._seen))[-1]
+
+
+def _grouping(answers: AnswerType) -> Grouping:
+    own = getattr(answers, "grouping", None)
+    made: Grouping = _Regrouping(answers) if own is None else own()
+    return made
 
 
 def _candidate(draw: Draw, answers: AnswerType) -> Candidate | None:

@@ -1,11 +1,13 @@
 """Grow a tree of partial answers step by step: the loop under every search that a step verifier guides.
 
 A search says which nodes to expand (`ask`) and takes in what came of it (`tell`, in the order asked); this driver does
-the rest once for all of them: calls, step boundaries, budget, duplicates, retries, dead ends, scores and the trace.
+the rest once for all of them: calls, step boundaries, budget, duplicates, repeats, retries, dead ends, scores, trace.
 
 Source: our own (DESIGN §5), with the step rules of Liu et al. 2025, arXiv:2502.06703 (card 13): a step that is empty,
 repeats a sibling or was cut by the token limit is dropped; where none is left the expansion is tried again, and then
-the node is a dead end; an answer ends where the model ends it, at a final answer, or at the depth limit.
+the node is a dead end; an answer ends where the model ends it, at a final answer, or at the depth limit. Search finds
+the steps that please a verifier and say nothing, so the times that one step may stand in an answer are capped (card 04
+asks for a cap; the number is ours), except in the released parity. An answer that cannot be read wins no vote.
 Differs: where the model has nothing to add after a step, the answer so far is finished (the released code drops such a
 step as empty). Where it only leaves a blank line, the further attempts go on after it. A back-end that does not tell a
 stop string from the model's own end is taken to have met the delimiter: if the answer was in fact complete, the next
@@ -59,14 +61,15 @@ class Expand:
         count: so many, >= 1,
         config: in this way; by default as the node says. The children inherit it.
         group: the search's own mark.
-        draft: only show what the steps would be: they join no tree and are not scored.
+        kind: "step": sample next steps; "draft": only show what they would be, unscored; "rollout": continue greedily
+            to the end of the answer and score that. What the last two make joins no tree.
     """
 
     node: Node
     count: int
     config: Config | None = None
     group: int = 0
-    draft: bool = False
+    kind: Literal["step", "draft", "rollout"] = "step"
 
 
 class Search(Protocol):
@@ -92,6 +95,7 @@ class StepSettings:
         depth: most steps of an answer, >= 1.
         final: regular expression; a step in which it is found ends the answer. Empty for none.
         retries: further attempts where an expansion gave no usable step, >= 0.
+        repeats: most times that one step may stand in an answer, >= 1; 0 for no cap (code repeats lines rightly).
     """
 
     delimiter: str = "\n"
@@ -99,10 +103,11 @@ class StepSettings:
     depth: int = 40
     final: str = r"\\boxed\s*\{"
     retries: int = 3
+    repeats: int = 3
 
     def __post_init__(self) -> None:
-        if self.step_tokens < 1 or self.depth < 1 or self.retries < 0:
-            raise ConfigError("step_tokens and depth must be at least 1, retries at least 0")
+        if self.step_tokens < 1 or self.depth < 1 or self.retries < 0 or self.repeats < 0:
+            raise ConfigError("step_tokens and depth must be at least 1, retries and repeats at least 0")
         try:
             re.compile(self.final)
         except re.error as err:
@@ -192,13 +197,14 @@ class _Driver:
     async def run(self) -> Found:
         """Ask, expand, look ahead, score, tell."""
         while self.why is None and (batch := self.search.ask(self.ctx.meter.left)):
-            grown = await self._expand(batch)
-            fresh = [
-                child for expand, children in zip(batch, grown, strict=True) if not expand.draft for child in children
-            ]
-            await self._score(fresh, await self._look_ahead(fresh))
-            for expand, children in zip(batch, grown, strict=True):
-                if not expand.node.children and self.why is None and not expand.draft:
+            grown = await self._expand([expand for expand in batch if expand.kind != "rollout"])
+            fresh = [child for expand, found in grown if expand.kind == "step" for child in found]
+            await self._score(fresh, await self._look_ahead(fresh, self.lookahead))
+            ends = [(expand, await self._roll_out(expand.node)) for expand in batch if expand.kind == "rollout"]
+            told = {id(expand): found for expand, found in (*grown, *ends)}
+            for expand in batch:
+                children = told[id(expand)]
+                if not expand.node.children and self.why is None and expand.kind == "step":
                     expand.node.dead = True
                     self.ctx.trace.instant("dead_end", self.ctx.span, node=list(expand.node.id))
                 self.search.tell(expand, children)
@@ -215,16 +221,19 @@ class _Driver:
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
-    async def _expand(self, batch: Sequence[Expand]) -> list[list[Node]]:
+    async def _expand(self, batch: Sequence[Expand]) -> list[tuple[Expand, list[Node]]]:
         """Sample the steps asked for; try again, all together, where none was usable."""
         grown: list[list[Node]] = [[] for _ in batch]
+        # Siblings are steps from one node in one group, however many expansions of a round they come from.
+        siblings: dict[tuple[int, int, str], set[str]] = {}
         leads = [""] * len(batch)
         waiting = list(range(len(batch)))
         for _ in range(self.settings.attempts):
             # All of one attempt before any of the next: the order of calls must not depend on which came back first.
             draws = await self._together([partial(self._sample, batch[at], leads[at]) for at in waiting])
             for at, drawn in zip(waiting, draws, strict=True):
-                grown[at] = self._usable(batch[at], drawn, leads[at])
+                place = id(batch[at].node), batch[at].group, batch[at].kind
+                grown[at] = self._usable(batch[at], drawn, leads[at], siblings.setdefault(place, set()))
                 if any(_is_blank(draw) for draw in drawn):
                     leads[at] += self.settings.delimiter
             waiting = [
@@ -235,9 +244,9 @@ class _Driver:
             if not waiting or self.why is not None:
                 break
         for expand, children in zip(batch, grown, strict=True):
-            if not expand.draft:
+            if expand.kind == "step":
                 expand.node.children.extend(children)
-        return grown
+        return list(zip(batch, grown, strict=True))
 
     async def _together(self, calls: Sequence[Callable[[], Coroutine[Any, Any, list[Draw]]]]) -> list[list[Draw]]:
         """Make calls side by side; take note, in the order asked, of what failed and of what ended the run."""
@@ -252,8 +261,8 @@ class _Driver:
     async def _sample(self, expand: Expand, lead: str) -> list[Draw]:
         first = expand.node.drawn
         expand.node.drawn += expand.count
-        place = "draft" if expand.draft else "step"
-        return await self._draw(expand.node, lead, expand.config or expand.node.config, expand.count, first, place)
+        config = expand.config or expand.node.config
+        return await self._draw(expand.node, lead, config, expand.count, first, expand.kind)
 
     async def _draw(self, node: Node, lead: str, config: Config, count: int, first: int, place: str) -> list[Draw]:
         """Make the calls for `count` next steps of a node, which begin with `lead`."""
@@ -273,17 +282,17 @@ class _Driver:
                 raise
             return []  # the answer has grown out of the model's context: a dead end
 
-    def _usable(self, expand: Expand, draws: Sequence[Draw], lead: str) -> list[Node]:
-        """Turn draws into children; what cannot be used is told to the trace."""
+    def _usable(self, expand: Expand, draws: Sequence[Draw], lead: str, seen: set[str]) -> list[Node]:
+        """Turn draws into children, none of them in `seen`; what cannot be used is told to the trace."""
         children: list[Node] = []
-        seen: set[str] = set()
+        draft = expand.kind == "draft"
         for draw in draws:
             child = self._child(expand.node, lead, expand.config or expand.node.config, draw)
             if not isinstance(child, Node):
                 reason: str = child
             elif child.broken:
                 reason = child.end
-                if not expand.draft:
+                if not draft:
                     self.broken.append(child)
             elif child.step in seen:
                 reason = "duplicate"
@@ -292,7 +301,7 @@ class _Driver:
                 children.append(child)
                 continue
             place = [*expand.node.id, draw.index]
-            self.ctx.trace.instant("dropped", self.ctx.span, node=place, reason=reason, draft=expand.draft)
+            self.ctx.trace.instant("dropped", self.ctx.span, node=place, reason=reason, draft=draft)
         return children
 
     def _child(self, node: Node, lead: str, config: Config, draw: Draw) -> Node | str:
@@ -311,6 +320,8 @@ class _Driver:
                 return "empty"
             text, end = "", "stop"  # the model had nothing to add: the answer so far is finished
         else:
+            if self._is_worn(node, text):
+                return "repeated"
             text = lead + text + (self.settings.delimiter if end == "boundary" else "")
         tokens = node.tokens + completion.usage.completion_tokens
         if end == "boundary" and (node.depth + 1 >= self.settings.depth or tokens >= config.sampling.max_tokens):
@@ -325,12 +336,25 @@ class _Driver:
             tokens=tokens,
         )
 
-    async def _look_ahead(self, nodes: Sequence[Node]) -> list[Node]:
-        """Return for each node where a greedy roll-out of a few steps ends; what it passes joins no tree."""
+    def _is_worn(self, node: Node, step: str) -> bool:
+        """Whether the answer up to `node` has this step as often as it may."""
+        if not self.settings.repeats or self.parity == "released":
+            return False
+        return sum(past.step.strip() == step.strip() for past in node.path()) >= self.settings.repeats
+
+    async def _roll_out(self, node: Node) -> list[Node]:
+        """Return where a greedy continuation of the node to the end of the answer comes to, scored; no child of it."""
+        (end,) = await self._look_ahead([node], self.settings.depth)
+        if end is not node:
+            await self._score([end], [end], kept=False)
+        return [end]
+
+    async def _look_ahead(self, nodes: Sequence[Node], most: int) -> list[Node]:
+        """Return for each node where a greedy roll-out of `most` steps ends; what it passes joins no tree."""
         ends = list(nodes)
         leads = [""] * len(ends)
         going = [at for at, node in enumerate(ends) if node.open]
-        for _ in range(self.lookahead):
+        for _ in range(most):
             if not going or self.why is not None:
                 break
             configs = [ends[at].config.greedy() for at in going]
@@ -355,18 +379,20 @@ class _Driver:
 
     # -- scores ----------------------------------------------------------------------------------------------------
 
-    async def _score(self, nodes: Sequence[Node], ends: Sequence[Node]) -> None:
-        """Score each node by the prefix at its end, all in one call of the verifier."""
+    async def _score(self, nodes: Sequence[Node], ends: Sequence[Node], *, kept: bool = True) -> None:
+        """Score each node by the prefix at its end, all in one call of the verifier; `kept`: they are in the tree."""
         if not nodes:
             return
         prefixes = [end.prefix() for end in ends]
         if isinstance(self.verifier, StepVerifier):
-            scores = await self.verifier.score_steps(self.task, prefixes, self.ctx)
+            scores = await self.ctx.judged(self.verifier.score_steps(self.task, prefixes, self.ctx))
         else:
             shown = [self._shown(i, prefix) for i, prefix in enumerate(prefixes)]
-            scores = await self.verifier.score(self.task, shown, self.ctx)
+            scores = await self.ctx.judged(self.verifier.score(self.task, shown, self.ctx))
         for node, prefix, score in zip(nodes, prefixes, scores, strict=True):
             self._value(node, score, len(prefix.steps))
+            if not kept:
+                continue
             self.ctx.trace.instant("step", self.ctx.span, verifier=self.ctx.verifier_name, **node.to_json())
             if node.finished:
                 self.ctx.candidates.append(self._shown(len(self.ctx.candidates), node.prefix()))

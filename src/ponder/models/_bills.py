@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ponder.core.model import Request, TokenCount
@@ -71,8 +71,7 @@ def costs(
     return out
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Bill:
+class _Bill(NamedTuple):
     """The server's usage, as far as it can be believed; `completion` and `thinking` are None where it cannot."""
 
     prompt: int
@@ -122,6 +121,8 @@ def _lengths(
     bill: _Bill,
 ) -> _Lengths:
     """Return the completion tokens of each sibling."""
+    if len(messages) == 1 and bill.completion:  # what most replies are: one answer, and its count told
+        return _Lengths([bill.completion], exact=True, sum_exact=True)
     told = list(running) or [None] * len(messages)
     listed = [_listed(choice) for choice in choices]
     counts = [a if a is not None else b for a, b in zip(told, listed, strict=True)]

@@ -19,6 +19,7 @@ import transformers
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.model import ModelInfo
 from ponder.models.convert import converted, quiet, sha256
+from ponder.models.shapes import experts_used, shape_of_config, with_shape
 
 __all__ = ["Opened", "describe", "open_model"]
 
@@ -64,31 +65,15 @@ def open_model(name: str, *, device: str, dtype: str) -> Opened:
 
 def describe(module: Any, fingerprint: str) -> ModelInfo:
     """Return the facts about a loaded model."""
-    config = module.config.get_text_config()
-    parameters: int = sum(p.numel() for p in module.parameters())
-    heads: int = config.num_attention_heads
-    layers: int = config.num_hidden_layers
-    width: int = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
+    config = module.config.get_text_config().to_dict()
+    weights = {name: tensor.numel() for name, tensor in module.named_parameters()}
+    parameters = sum(weights.values())
+    experts = sum(count for name, count in weights.items() if ".experts." in name)
     # The input embedding is looked up, not multiplied, unless the output layer shares it.
-    shared = getattr(config, "tie_word_embeddings", False)
-    multiplied: int = parameters - (0 if shared else config.vocab_size * config.hidden_size)
-
-    def flops(prompt: int, completion: int) -> float:
-        # Two operations per weight and token; keys and values of every earlier token cost 4 x width in each layer.
-        total = prompt + completion
-        return 2.0 * multiplied * total + 4.0 * layers * width * total * (total + 1) / 2
-
-    return ModelInfo(
-        fingerprint=fingerprint,
-        context=getattr(config, "max_position_embeddings", None),
-        parameters=parameters,
-        layers=layers,
-        heads=heads,
-        kv_heads=getattr(config, "num_key_value_heads", None) or heads,
-        hidden=config.hidden_size,
-        vocabulary=config.vocab_size,
-        flops=flops,
-    )
+    looked_up = 0 if config.get("tie_word_embeddings", False) else config["vocab_size"] * config["hidden_size"]
+    active = parameters - looked_up - round(experts * (1 - experts_used(config)))
+    info = ModelInfo(fingerprint=fingerprint, context=config.get("max_position_embeddings"))
+    return with_shape(info, shape_of_config(config, parameters=parameters, active=active))
 
 
 def _find(name: str) -> Path:

@@ -12,8 +12,8 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -116,12 +116,21 @@ class Transport:
         Raises:
             ProviderError: no reply, another status than 200, or no JSON.
         """
-        async with self._open(url, body, timeout) as response:
-            data = await self._read(response)
+        import aiohttp
+
+        seconds = self._options.timeout if timeout is None else timeout
+        response: aiohttp.ClientResponse | None = None
         try:
-            return json.loads(data)
-        except ValueError as err:
-            raise BadReply(f"{self.base_url}: the reply is no JSON ({len(data)} bytes)", status=200) from err
+            async with asyncio.timeout(seconds), await self._send(url, body) as response:
+                data = await self._read(response)
+        except (aiohttp.ClientError, OSError) as err:  # a TimeoutError is an OSError
+            failed = self._failed(err, response, seconds)
+        else:
+            try:
+                return json.loads(data)
+            except ValueError as err:
+                raise BadReply(f"{self.base_url}: the reply is no JSON ({len(data)} bytes)", status=200) from err
+        raise failed
 
     async def events(self, url: str, body: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
         """Yield the JSON of each server-sent event, and `DONE` where the server ends them itself.
@@ -129,29 +138,38 @@ class Transport:
         Raises:
             ProviderError: as for `json`, also in the middle.
         """
-        async with self._open(url, body, None) as response:
-            if response.content_type == "application/json":  # an error, or a server that does not stream
-                yield self._event(await self._read(response))
-                yield DONE
+        import aiohttp
+
+        seconds = self._options.timeout
+        response: aiohttp.ClientResponse | None = None
+        try:
+            async with asyncio.timeout(seconds), await self._send(url, body) as response:
+                if response.content_type == "application/json":  # an error, or a server that does not stream
+                    yield self._event(await self._read(response))
+                    yield DONE
+                    return
+                rest, total = b"", 0
+                while piece := await response.content.readany():
+                    total += len(piece)
+                    self._check(total, response.status)
+                    *lines, rest = (rest + piece).split(b"\n")
+                    for line in lines:
+                        if not line.startswith(b"data:"):
+                            continue  # blank lines, comments that keep the connection alive, event names
+                        data = line[5:].strip()
+                        if data == b"[DONE]":
+                            yield DONE
+                            await _drain(response)
+                            return
+                        yield self._event(data)
+                if rest.strip() == b"data: [DONE]":
+                    yield DONE
+                elif rest.strip():
+                    raise BadReply(f"{self.base_url}: the stream ended within a line", status=200)
                 return
-            rest, total = b"", 0
-            async for piece in response.content.iter_any():
-                total += len(piece)
-                self._check(total, response.status)
-                *lines, rest = (rest + piece).split(b"\n")
-                for line in lines:
-                    if not line.startswith(b"data:"):
-                        continue  # blank lines, comments that keep the connection alive, event names
-                    data = line[5:].strip()
-                    if data == b"[DONE]":
-                        yield DONE
-                        await _drain(response)
-                        return
-                    yield self._event(data)
-            if rest.strip() == b"data: [DONE]":
-                yield DONE
-            elif rest.strip():
-                raise BadReply(f"{self.base_url}: the stream ended within a line", status=200)
+        except (aiohttp.ClientError, OSError) as err:
+            failed = self._failed(err, response, seconds)
+        raise failed
 
     def _event(self, data: bytes) -> Any:
         try:
@@ -159,63 +177,62 @@ class Transport:
         except ValueError as err:
             raise BadReply(f"{self.base_url}: a stream event is no JSON", status=200) from err
 
-    @asynccontextmanager
-    async def _open(
-        self, url: str, body: Mapping[str, Any] | None, timeout: float | None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    def _failed(self, err: Exception, response: aiohttp.ClientResponse | None, seconds: float) -> ProviderError:
+        """Return ponder's error for aiohttp's, whose cause it becomes where that gives nothing away.
+
+        Args:
+            err: what ended the call.
+            response: the answer, if it had begun: what was written until then has been paid for.
+            seconds: what the call was given.
+        """
+        import aiohttp
+
+        status = None if response is None else response.status
+        failed: ProviderError
+        if isinstance(err, aiohttp.ConnectionTimeoutError):
+            failed = EndpointDown(f"{self.base_url} could not be reached: no connection in time")
+        elif isinstance(err, TimeoutError):
+            failed = ProviderTimeout(f"{self.base_url}: no whole answer within {seconds:g} s", status=status)
+        elif isinstance(err, aiohttp.ClientConnectorError):
+            failed = EndpointDown(f"{self.base_url} could not be reached: {_cause(err)}")
+        elif isinstance(err, aiohttp.ClientResponseError):
+            # Its request_info holds the headers, key included: it must not become part of our error's chain.
+            return BadReply(f"{self.base_url}: not an HTTP reply ({type(err).__name__})", status=status)
+        else:
+            when = "before an answer" if response is None else "in the middle of the answer"
+            failed = BadReply(f"{self.base_url}: connection lost {when}: {_cause(err)}", status=status)
+        failed.__cause__ = err
+        return failed
+
+    async def _send(self, url: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
+        """Return the answer once its head is there.
+
+        Raises:
+            ProviderError: it has another status than 200.
+        """
         import aiohttp
 
         address = url if "://" in url else self.base_url + url
-        seconds = self._options.timeout if timeout is None else timeout
-        begun = False
-        failed: ProviderError
+        session = self._connect()
+        method, data = ("GET", None) if body is None else ("POST", json.dumps(body).encode())
         try:
-            async with asyncio.timeout(seconds), await self._send(address, body) as response:
-                begun = response.status == 200
-                if not begun:
-                    text = (await self._read(response)).decode(errors="replace")
-                    raise self._refusal(response, text)
-                yield response
-            return
-        except ProviderError:
-            raise
-        except TimeoutError as err:
-            if isinstance(err, aiohttp.ConnectionTimeoutError):
-                raise EndpointDown(f"{self.base_url} could not be reached: no connection in time") from err
-            raise ProviderTimeout(f"{self.base_url}: no whole answer within {seconds:g} s", status=_ok(begun)) from err
-        except (aiohttp.ClientConnectorError, aiohttp.ClientSSLError) as err:
-            raise EndpointDown(f"{self.base_url} could not be reached: {_cause(err)}") from err
-        except aiohttp.ClientResponseError as err:
-            # Its request_info holds the headers, key included: it must not become part of our error's chain.
-            failed = BadReply(f"{self.base_url}: not an HTTP reply ({type(err).__name__})", status=_ok(begun))
-        except (aiohttp.ClientError, OSError) as err:
-            when = "in the middle of the answer" if begun else "before an answer"
-            raise BadReply(f"{self.base_url}: connection lost {when}: {_cause(err)}", status=_ok(begun)) from err
-        raise failed
-
-    async def _send(self, address: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
-        import aiohttp
-
-        try:
-            return await self._send_once(address, body)
+            response = await session.request(method, address, data=data, allow_redirects=False)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             # Most likely a connection from the pool that the server had just closed (llama.cpp does so after each
             # stream, whatever its headers promise): that is no fault to wait for.
-            return await self._send_once(address, body)
-
-    async def _send_once(self, address: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
-        session = self._connect()
-        if body is None:
-            return await session.get(address, allow_redirects=False)
-        return await session.post(address, data=json.dumps(body).encode(), allow_redirects=False)
+            response = await session.request(method, address, data=data, allow_redirects=False)
+        if response.status != 200:
+            async with response:
+                raise self._refusal(response, (await self._read(response)).decode(errors="replace"))
+        return response
 
     def _connect(self) -> aiohttp.ClientSession:
-        import aiohttp
-
         loop = asyncio.get_running_loop()
         if self._session is None or self._loop is not loop:
+            import aiohttp
+
             if self._session is not None:
                 self._session.detach()  # its loop is gone, and its connections with it
             options = self._options
@@ -240,7 +257,7 @@ class Transport:
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         pieces: list[bytes] = []
         total = 0
-        async for piece in response.content.iter_any():
+        while piece := await response.content.readany():
             total += len(piece)
             self._check(total, response.status)
             pieces.append(piece)
@@ -264,13 +281,8 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
     with suppress(TimeoutError, aiohttp.ClientError):
         async with asyncio.timeout(1.0):
-            async for _ in response.content.iter_any():
+            while await response.content.readany():
                 pass
-
-
-def _ok(begun: bool) -> int | None:
-    """The status of a failure after the answer had begun: what was written until then has been paid for."""
-    return 200 if begun else None
 
 
 def _cause(err: BaseException) -> str:

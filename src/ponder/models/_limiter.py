@@ -153,7 +153,8 @@ class Limiter:
         retry = retry or Retry()
         tries = 0
         while True:
-            await self._pace(tokens)
+            if self._requests is not None or self._tokens is not None:
+                await self._pace(tokens)
             try:
                 result = await self._in_slot(attempt)
             except ProviderError as err:
@@ -205,10 +206,13 @@ def limiter_for(endpoint: str, limits: Limits) -> Limiter:
     Raises:
         ConfigError: another model of the endpoint was set up with other limits.
     """
-    shared = _limiters.setdefault(asyncio.get_running_loop(), {})
+    loop = asyncio.get_running_loop()
+    shared = _limiters.get(loop)
+    if shared is None:
+        shared = _limiters[loop] = {}
     limiter = shared.get(endpoint)
     if limiter is None:
         limiter = shared[endpoint] = Limiter(limits, name=endpoint)
-    if limiter.limits != limits:
+    if limiter.limits is not limits and limiter.limits != limits:
         raise ConfigError(f"two models of {endpoint} were given other limits: {limiter.limits} and {limits}")
     return limiter

@@ -64,12 +64,14 @@ class Reply:
                 raise inner_error(data)
             raise unreadable("the reply has no choices")
         indices = [choice.get("index", place) for place, choice in enumerate(choices)]
-        if sorted(indices, key=str) != sorted(range(len(choices)), key=str) or len(choices) > n:
-            raise unreadable(f"the reply has choices {indices!r:.100} where {n} were asked for")
-        return cls(
-            choices=[c for _, c in sorted(zip(indices, choices, strict=True), key=lambda pair: pair[0])],
-            usage=data.get("usage"),
-        )
+        order = list(range(len(choices)))
+        if indices != order:
+            if sorted(indices, key=str) != sorted(order, key=str):
+                raise unreadable(f"the reply has choices {indices!r:.100} where {n} were asked for")
+            choices = [choices[indices.index(place)] for place in order]
+        if len(choices) > n:
+            raise unreadable(f"the reply has {len(choices)} choices where {n} were asked for")
+        return cls(choices=choices, usage=data.get("usage"))
 
 
 def completions(reply: Reply, request: Request, *, kind: Kind, bound: int) -> list[Completion]:

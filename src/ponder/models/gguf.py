@@ -45,9 +45,15 @@ class Gguf:
 
     @property
     def multiplied(self) -> int:
-        """Number of weights that each token is multiplied with: an untied input embedding is only looked up."""
+        """Number of weights that each token is multiplied with.
+
+        An untied input embedding is only looked up, and of a mixture's experts only those used count.
+        """
         looked_up = self.shapes.get("token_embd.weight", (0,)) if "output.weight" in self.shapes else (0,)
-        return self.parameters - math.prod(looked_up)
+        experts = sum(math.prod(shape) for name, shape in self.shapes.items() if "_exps." in name)
+        count, used = self.whole("expert_count"), self.whole("expert_used_count")
+        idle = experts * (count - used) // count if count and used else 0
+        return self.parameters - math.prod(looked_up) - idle
 
     @property
     def vocabulary(self) -> int | None:

@@ -17,11 +17,10 @@ Cost: with its defaults SmolLM2 takes some 350 MB of memory. Needs: the extra `l
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -40,6 +39,7 @@ from ponder.models._llama_server import LlamaServer
 from ponder.models._llama_slots import Slots
 from ponder.models.convert import sha256
 from ponder.models.gguf import Gguf, read
+from ponder.models.shapes import shape_of_gguf, with_shape
 
 __all__ = ["LlamaCpp"]
 
@@ -306,29 +306,12 @@ class _Report:
 
 
 def _info(header: Gguf, digest: str, context: int) -> ModelInfo:
-    layers, hidden = header.whole("block_count"), header.whole("embedding_length")
-    cost: Callable[[int, int], float] | None = None
-    if layers and hidden:
-        cost = functools.partial(_flops, header.multiplied, layers * hidden)
     trained = header.whole("context_length")
-    return ModelInfo(
+    info = ModelInfo(
         fingerprint=f"llamacpp:{digest}",
         context=context if trained is None else min(context, trained),
         parameters=header.parameters,
-        layers=layers,
-        heads=header.whole("attention.head_count"),
-        kv_heads=header.whole("attention.head_count_kv"),
-        hidden=hidden,
         vocabulary=header.vocabulary,
-        flops=cost,
     )
-
-
-def _flops(weights: int, width: int, prompt: int, completion: int) -> float:
-    """Return the operations of reading `prompt` and writing `completion` tokens.
-
-    Each token costs 2 per weight, and 4 per layer and hidden unit for each position that it attends to, its own
-    included (the products with keys and with values).
-    """
-    total = prompt + completion
-    return 2.0 * weights * total + 4.0 * width * (total * (total + 1) / 2)
+    shape = shape_of_gguf(header)
+    return info if shape is None else with_shape(info, shape)

@@ -259,7 +259,7 @@ class OpenAI:
     async def _attempt(
         self, request: Request, sink: Sink | None, base: int, bound: int, broken: list[Usage]
     ) -> list[Completion]:
-        rendered = await self.render(request, self._kind)
+        rendered = await self.render(request, self._kind) if request.prefix else None
         # llama.cpp's plain usage counts one of n choices; its stream counts each.
         stream = sink is not None or (self._kind.counts_one and request.n > 1)
         while request.n == 1 or "n" not in self._learned:

@@ -51,7 +51,7 @@ _ACCESS = (
 )
 
 
-@models("hf", card=26, access=_ACCESS, needs=("torch",), tags={"use": ("local", "white-box")}, since="0.1")
+@models("hf", card=26, access=_ACCESS, needs=("torch",), since="0.1")
 class TransformersModel:
     """A causal language model of the transformers library.
 

@@ -2,7 +2,7 @@
 
 Source: score interval of a difference of paired proportions, Tango 1998, Statistics in Medicine 17, 891-908. Where two
 methods agree on all of n prompts, resampling states no doubt at all; this states +-z^2 / (n + z^2). The ratio of sums
-resamples whole prompts (percentile limits, as `ponder.numerics.intervals`).
+resamples whole prompts (percentile limits, as `ponder.numerics.intervals`). The exact test of McNemar 1947 is binomial.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ponder.core.errors import BadInput, ConfigError
 from ponder.core.seeds import derive
 from ponder.numerics.intervals import Interval
 
-__all__ = ["cost_ratio", "paired_score_interval"]
+__all__ = ["cost_ratio", "mcnemar", "paired_score_interval"]
 
 
 def paired_score_interval(won: int, lost: int, n: int, *, level: float = 0.95) -> Interval:
@@ -50,6 +50,19 @@ def paired_score_interval(won: int, lost: int, n: int, *, level: float = 0.95) -
     low = -1.0 if lost == n else _root(lambda d: excess(d) - z, -1.0, share)
     high = 1.0 if won == n else _root(lambda d: excess(d) + z, share, 1.0)
     return Interval(share, low, high)
+
+
+def mcnemar(won: int, lost: int) -> float:
+    """Return the two-sided p of the exact McNemar test on `won` against `lost` discordant pairs, in (0, 1].
+
+    Raises:
+        BadInput: a count below 0.
+    """
+    if min(won, lost) < 0:
+        raise BadInput(f"counts cannot be below 0, got {won!r} and {lost!r}")
+    pairs = won + lost
+    ways = sum(math.comb(pairs, k) for k in range(min(won, lost) + 1))  # integers: 2^pairs may not fit a float
+    return min(1.0, 2 * ways / (1 << pairs))
 
 
 def cost_ratio(

@@ -3,7 +3,7 @@
 Paper: Snell et al. 2024, arXiv:2408.03314, section 5 (card 04): n candidates a round, n/branch survivors, `branch` next
 steps from each, then weighted best-of-N. `variant="released"`: the released code of Liu et al. 2025, arXiv:2502.06703
 (card 13): finished beams leave the pool, later rounds keep fewer, a prefix with as many scores too few or too many has
-the value 0, answers are equal as strings.
+the value 0, answers are equal as strings, steps may repeat without end.
 Differs: finished answers stay in the pool with their score (the paper leaves it open); a missing score ranks last and
 is not 0; equal siblings are dropped (card 13), so votes count different solutions; the vote is over the survivors
 (`final_pool="all"`: over every finished answer). A verifier that judges only whole answers is shown each prefix as one.
@@ -67,6 +67,7 @@ class BeamSearch(StepSettings):
         depth: most steps of an answer.
         final: regular expression; a step in which it is found ends the answer.
         retries: further attempts where an expansion gave no usable step.
+        repeats: most times that one step may stand in an answer; 0 for no cap.
     """
 
     n: int = 16

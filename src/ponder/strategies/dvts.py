@@ -60,6 +60,7 @@ class Dvts(StepSettings):
         depth: most steps of an answer.
         final: regular expression; a step in which it is found ends the answer.
         retries: further attempts where an expansion gave no usable step.
+        repeats: most times that one step may stand in an answer; 0 for no cap.
     """
 
     n: int = 16

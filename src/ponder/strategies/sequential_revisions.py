@@ -8,7 +8,7 @@ Differs: the paper trains a model to revise, here the policy is asked to (weak f
 an attempt by itself, not with the earlier ones beside it; a ratio that n has no split for takes the nearest. Where no
 attempt has a score all answers are counted alike, and the result says so.
 Cost: n calls in n / chains rounds (prompts grow by up to `context` attempts), plus the verifier's own.
-Needs: a verifier (choose="majority" does not ask it).
+Needs: a verifier, except for choose="majority".
 When: models that can correct themselves, easy to medium questions, a verifier at hand: about 38 % of the right answers
 of the paper's model became wrong at the next revision, so the last attempt alone is a poor choice.
 When not: models that cannot revise: independent samples cost less and see no wrong attempts.
@@ -75,6 +75,10 @@ class SequentialRevisions:
     def calls(self) -> dict[str, int]:
         """Most calls by role (the verifier's own come on top)."""
         return {"policy": self.n}
+
+    def needs(self) -> tuple[str, ...]:
+        """What these settings need: a vote asks no verifier."""
+        return ("verifier",) if self.choose == "verifier" else ()
 
     async def run(self, task: Task, ctx: Context) -> Result:
         """Sample, revise, score, choose."""

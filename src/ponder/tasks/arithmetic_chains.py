@@ -16,7 +16,7 @@ from ponder.core.errors import ConfigError
 from ponder.core.registry import tasks
 from ponder.core.seeds import derive
 from ponder.core.task import Message, Task
-from ponder.tasks.problem import Problem, draw
+from ponder.tasks.problem import Problem, check_level, draw
 
 __all__ = ["ArithmeticChains"]
 
@@ -34,14 +34,17 @@ class ArithmeticChains:
         smallest: least number, >= 1.
         largest: greatest number.
         shots: worked examples before the question, the same ones for every task; >= 0.
+        level: 1 (no digit carried or borrowed), 2 (one) or 3 (more); None mixes them as they come.
     """
 
     steps: int = 3
     smallest: int = 2
     largest: int = 9
     shots: int = 5
+    level: int | None = None
 
     def __post_init__(self) -> None:
+        check_level(self.level)
         if not 1 <= self.smallest <= self.largest:
             raise ConfigError(f"need 1 <= smallest <= largest, got {self.smallest!r} and {self.largest!r}")
         if self.steps < 1 or self.shots < 0:
@@ -67,7 +70,7 @@ class ArithmeticChains:
             messages = (*shown, Message("user", chain))
             return Problem(task=Task(messages=messages, answer="number", metadata=metadata), reference=str(result))
 
-        return draw(make, count, seed, "arithmetic_chains")
+        return draw(make, count, seed, "arithmetic_chains", level=self.level)
 
     def _chain(self, stream: random.Random) -> tuple[str, list[str], int]:
         """Return a chain, its worked lines, and its result."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ponder.core.errors import ConfigError
 from ponder.core.registry import tasks
 from ponder.core.task import Message, Task
-from ponder.tasks.problem import Problem, draw
+from ponder.tasks.problem import Problem, check_level, draw
 
 __all__ = ["MultiplicationStories"]
 
@@ -49,18 +49,21 @@ class MultiplicationStories:
     Attributes:
         smallest: least factor, >= 2.
         largest: greatest factor.
+        level: 1 (product at most 9), 2 (at most 20) or 3; None mixes them as they come.
     """
 
     smallest: int = 2
     largest: int = 9
+    level: int | None = None
 
     def __post_init__(self) -> None:
+        check_level(self.level)
         if not 2 <= self.smallest <= self.largest:
             raise ConfigError(f"need 2 <= smallest <= largest, got {self.smallest!r} and {self.largest!r}")
 
     def generate(self, count: int, seed: int) -> list[Problem]:
         """Return `count` distinct stories with their products as references."""
-        return draw(self._story, count, seed, "multiplication_stories")
+        return draw(self._story, count, seed, "multiplication_stories", level=self.level)
 
     def _story(self, stream: random.Random, index: int) -> Problem:
         a, b = (stream.randint(self.smallest, self.largest) for _ in range(2))

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from ponder.core.errors import ConfigError
 from ponder.core.registry import tasks
 from ponder.core.task import Message, Task
-from ponder.tasks.problem import Problem, draw
+from ponder.tasks.problem import Problem, check_level, draw
 
 __all__ = ["Writing"]
 
@@ -64,13 +64,32 @@ def _ending(stream: random.Random) -> _Ask:
     return _Ask(f'Write a sentence about {scene} that ends with the word "{word}".', difficulty=3)
 
 
+def _short(stream: random.Random) -> _Ask:
+    word, scene, most = stream.choice(_NOUNS.split()), stream.choice(_SCENES.split()), stream.randint(8, 14)
+    return _Ask(f'Write a sentence about {scene} with the word "{word}". Use at most {most} words.')
+
+
+def _combined(stream: random.Random) -> _Ask:
+    first, second = stream.sample(_NOUNS.split(), 2)
+    letter = stream.choice([letter for letter in _RARE if letter not in first + second])
+    return _Ask(
+        f"Write a question that includes the words {first} and {second}. Use at most {stream.randint(10, 14)} words. "
+        f"Do not use the letter {letter}.",
+        difficulty=3,
+    )
+
+
 _MAKERS: dict[str, Callable[[random.Random], _Ask]] = {
     "include": _include,
     "avoid": _avoid,
     "json": _json,
     "question": _question,
     "ending": _ending,
+    "short": _short,
+    "combined": _combined,
 }
+_MIXED = ("include", "avoid", "json", "question", "ending")  # as measured together; a new rule would change the draw
+_LEVELS = {1: ("json",), 2: ("include", "avoid", "question", "short"), 3: ("ending", "combined")}
 
 
 @tasks("writing")
@@ -79,21 +98,27 @@ class Writing:
     """Writing under rules.
 
     Attributes:
-        rule: one kind of rule, or "mixed" for all of them in turn.
+        rule: one kind of rule, or "mixed" for all of a level in turn (without a level: the first five).
+        level: 1, 2 or 3, with "mixed" alone, since a rule has its level; None takes what `rule` says.
     """
 
-    rule: Literal["mixed", "include", "avoid", "json", "question", "ending"] = "mixed"
+    rule: Literal["mixed", "include", "avoid", "json", "question", "ending", "short", "combined"] = "mixed"
+    level: int | None = None
 
     def __post_init__(self) -> None:
+        check_level(self.level)
         if self.rule != "mixed" and self.rule not in _MAKERS:
             raise ConfigError(f"rule must be one of mixed, {', '.join(_MAKERS)}, got {self.rule!r}")
+        if self.rule != "mixed" and self.level is not None:
+            raise ConfigError(f"the rule {self.rule!r} has its own level: give the rule or the level")
 
     def generate(self, count: int, seed: int) -> list[Problem]:
         """Return `count` distinct tasks without references."""
         return draw(self._task, count, seed, f"writing_{self.rule}")
 
     def _task(self, stream: random.Random, index: int) -> Problem:
-        rule = list(_MAKERS)[index % len(_MAKERS)] if self.rule == "mixed" else self.rule
+        rules = (self.rule,) if self.rule != "mixed" else _MIXED if self.level is None else _LEVELS[self.level]
+        rule = rules[index % len(rules)]
         ask = _MAKERS[rule](stream)
         metadata = {"family": f"writing_{rule}", "difficulty": ask.difficulty, "max_tokens": 40}
         return Problem(task=Task(messages=(Message("user", ask.prompt),), answer=ask.answer, metadata=metadata))

@@ -15,10 +15,9 @@ from ponder.bench.studies.compute_optimal import (
 )
 from ponder.bench.studies.dynamics import read_judged
 from ponder.bench.studies.page import render_page, write_study
-from ponder.bench.studies.problems import read_problems
 from ponder.bench.studies.recording import Turn, record, samples_in_parallel
 from ponder.bench.studies.verification_dynamics import Judge, verification_dynamics, verification_turns
-from ponder.core.errors import BadInput, ConfigError
+from ponder.core.errors import ConfigError
 from ponder.core.model import Request, Sampling
 from ponder.core.seeds import derive
 from ponder.core.solve import Control
@@ -183,19 +182,6 @@ def test_turns_without_sense_are_refused():
 def test_independent_samplers_are_told_from_guided_ones():
     names = ("best_of_n", "self_consistency", "greedy", "beam_search", "no such method")
     assert [samples_in_parallel(name) for name in names] == [True, True, False, False, False]
-
-
-def test_problems_are_read_from_lines(tmp_path):
-    file = tmp_path / "problems.jsonl"
-    file.write_text('{"prompt": "2 + 2?", "reference": "4", "answer": "number"}\n\n', encoding="utf-8")
-    (problem,) = read_problems(file)
-    assert (problem.task.prompt, problem.task.answer, problem.reference) == ("2 + 2?", "number", "4")
-    for wrong in ('{"prompt": "x"}', '{"prompt": "x", "reference": 4}', "[]", "{", '{"prompt": "", "reference": ""}'):
-        file.write_text(wrong, encoding="utf-8")
-        with pytest.raises(BadInput):
-            read_problems(file)
-    with pytest.raises(BadInput):
-        read_problems(tmp_path / "missing.jsonl")
 
 
 @pytest.mark.embedded

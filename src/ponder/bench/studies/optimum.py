@@ -4,7 +4,8 @@ Source: Snell et al. 2024, arXiv:2408.03314 (card 04): the choice per bin and bu
 inference against pretraining. Liu et al. 2025, arXiv:2502.06703 (card 13): absolute bins.
 Differs: the probe that the difficulty is estimated from is charged (the paper does not): a configuration that samples
 independently starts with the very samples of the probe, so it pays for the larger of both; any other one pays for both.
-Verifier and judge are charged too. Budgets are those that hold the probe.
+Verifier and judge are charged too. Budgets are those that hold the probe. A configuration may stop early (an accepted
+sample, a vote that is decided): n is then the most that it samples, and each question bears what was really used.
 Cost: no model call. Needs: nothing beyond the base install.
 """
 
@@ -329,7 +330,12 @@ def _uniform(keys: Sequence[Key], table: Mapping[str, Mapping[Key, Row]], wanted
             raise ConfigError(f"no curve is called {wanted!r}; there are: {', '.join(curves)}")
         return wanted
     many = max(curves, key=lambda curve: sum(name == curve for name, _ in keys))
-    return next((curve for (curve, _), row in first.items() if row.method == "best_of_n"), many)
+    return next((curve for (curve, _), row in first.items() if _draws_all(row)), many)
+
+
+def _draws_all(row: Row) -> bool:
+    """Whether it is best-of-N as it is known: all samples are drawn, and the best one is taken."""
+    return row.method == "best_of_n" and row.settings.get("accept") is None and not row.settings.get("weighted")
 
 
 def _match(

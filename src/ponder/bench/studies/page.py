@@ -16,11 +16,12 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
+from urllib.parse import quote
 
 from ponder.bench.svg_plot import legend_mark
 from ponder.core.errors import BadInput
 
-__all__ = ["Picture", "Section", "Study", "Table", "render_markdown", "render_page", "write_study"]
+__all__ = ["Fold", "Picture", "Section", "Study", "Table", "render_markdown", "render_page", "write_study"]
 
 SCHEMA = 1
 
@@ -58,14 +59,32 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fold:
+    """Something to unfold on the page: a long text, and tables. Markdown leaves it out.
+
+    Attributes:
+        summary: what is seen before it is unfolded.
+        text: as it is, line breaks included.
+        tables: below the text.
+        link: address of a file beside the page with more, or "".
+    """
+
+    summary: str
+    text: str = ""
+    tables: tuple[Table, ...] = ()
+    link: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of a study: what was found, drawn and in tables."""
+    """A part of a study: what was found, drawn, in tables, and what can be unfolded."""
 
     title: str
     note: str = ""
     pictures: tuple[Picture, ...] = ()
     lines: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
+    folds: tuple[Fold, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +170,15 @@ def _section(section: Section) -> str:
     beside, below = (lines, "") if len(section.pictures) == 1 else ("", lines)
     return (
         f'<h2>{_esc(section.title)}</h2>{note}<div class="pair">{pictures}{beside}</div>{below}'
-        f"{''.join(map(_table, section.tables))}"
+        f"{''.join(map(_table, section.tables))}{''.join(map(_fold, section.folds))}"
     )
+
+
+def _fold(fold: Fold) -> str:
+    text = f"<pre>{_esc(fold.text)}</pre>" if fold.text else ""
+    link = f'<p class="small"><a href="{_esc(quote(fold.link))}">trace</a></p>' if fold.link else ""
+    inside = f"{text}{''.join(map(_table, fold.tables))}{link}"
+    return f'<details><summary>{_esc(fold.summary)}</summary><div class="inside">{inside}</div></details>'
 
 
 def _picture(picture: Picture) -> str:

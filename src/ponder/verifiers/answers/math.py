@@ -14,7 +14,7 @@ import asyncio
 import importlib.util
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from ponder.core.errors import ConfigError, MissingExtra
@@ -23,7 +23,7 @@ from ponder.verifiers.answers._marks import marked
 from ponder.verifiers.answers._math_client import compare
 from ponder.verifiers.answers.number import NumberAnswer
 
-__all__ = ["MathAnswer"]
+__all__ = ["MathAnswer", "MathGrouping"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,23 +66,12 @@ class MathAnswer:
 
     async def group(self, answers: Sequence[str | None]) -> list[int | None]:
         """Return for each answer the index of the first that equals it; each is compared with first members only."""
-        heads: dict[str, int] = {}
-        known: dict[str, int] = {}
-        out: list[int | None] = []
-        for index, answer in enumerate(answers):
-            if answer is None:
-                out.append(None)
-                continue
-            if answer not in known:
-                known[answer] = index
-                for head, first in heads.items():
-                    if await self.same(head, answer):
-                        known[answer] = first
-                        break
-                else:
-                    heads[answer] = index
-            out.append(known[answer])
-        return out
+        grouping = self.grouping()
+        return [await grouping.add(answer) for answer in answers]
+
+    def grouping(self) -> MathGrouping:
+        """Return what groups answers as they come in."""
+        return MathGrouping(self.same)
 
     async def same(self, left: str | None, right: str | None) -> bool:
         """Return whether `right` equals the reference `left`; False where that takes over the time limit."""
@@ -95,6 +84,35 @@ class MathAnswer:
             logger.warning("comparing two math answers took over %g s (or broke the worker): unequal", self.seconds)
             logger.debug("the two answers were %r and %r", left, right)
         return bool(equal)
+
+
+class MathGrouping:
+    """Groups answers one after another; a new one is compared with the first member of each group only.
+
+    Args:
+        same: says whether two answers are equal.
+    """
+
+    def __init__(self, same: Callable[[str, str], Awaitable[bool]]) -> None:
+        self._same = same
+        self._heads: dict[str, int] = {}
+        self._known: dict[str, int] = {}
+        self._count = 0
+
+    async def add(self, answer: str | None) -> int | None:
+        """Return the index of the first answer added that equals this one; None for None, which has an index too."""
+        index = self._count
+        self._count += 1
+        if answer is None:
+            return None
+        if answer not in self._known:
+            for head, first in self._heads.items():
+                if await self._same(head, answer):
+                    self._known[answer] = first
+                    break
+            else:
+                self._heads[answer] = self._known[answer] = index
+        return self._known[answer]
 
 
 def _last_formula(text: str) -> str:

@@ -6,7 +6,6 @@ punctuation count.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ponder.core.registry import answer_types
@@ -24,14 +23,6 @@ class TextAnswer(CanonicalEquality):
         """Return the text without the white space around it, or None if nothing is left."""
         return text.strip() or None
 
-    async def group(self, answers: Sequence[str | None]) -> list[int | None]:
-        """Return for each answer the index of the first that reads the same; None stays None."""
-        return await super().group([None if answer is None else _folded(answer) for answer in answers])
-
-    async def same(self, left: str | None, right: str | None) -> bool:
-        """Return whether both are given and read the same."""
-        return left is not None and right is not None and _folded(left) == _folded(right)
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.split())
+    def key(self, answer: str) -> str:
+        """Return the text with its white space folded."""
+        return " ".join(answer.split())

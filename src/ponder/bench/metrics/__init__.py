@@ -1,0 +1,1 @@
+"""Metrics of recorded runs, one file each."""

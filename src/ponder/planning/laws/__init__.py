@@ -1,0 +1,1 @@
+"""Laws fitted to recorded runs: how accuracy and cost grow with compute."""

@@ -1,0 +1,1 @@
+"""Problems from files, published data sets and families, by one spelling."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
@@ -69,7 +69,7 @@ async def test_certainty_is_kept_with_the_candidate() -> None:
 class OldNumber:
     """The number type as it was: it groups all answers at once and has no `grouping`."""
 
-    inner: NumberAnswer = NumberAnswer()
+    inner: NumberAnswer = field(default_factory=NumberAnswer)
 
     def extract(self, text: str) -> str | None:
         return self.inner.extract(text)

@@ -252,7 +252,7 @@ async def test_two_thousand_requests_under_mixed_faults_all_end_and_the_books_ag
         return mixed
 
     async def run(server: FaultServer, sink: Deaf | None) -> tuple[Usage, Usage, int]:
-        model = client(server, timeout=1.0, retries=12)
+        model = client(server, timeout=8.0, retries=12)
         nominal, sent, failed = Usage(), Usage(), 0
 
         async def ask(index: int) -> None:

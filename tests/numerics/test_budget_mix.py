@@ -38,7 +38,8 @@ def every_mix(groups: list[tuple[list[float], list[float], float]]) -> list[Mix]
 def test_the_frontier_holds_the_best_of_all_combinations(
     groups: list[tuple[list[float], list[float], float]], limit: int, least: int
 ) -> None:
-    mixes = frontier(*([group[at] for group in groups] for at in range(3)))
+    values, costs, weights = ([group[at] for group in groups] for at in range(3))
+    mixes = frontier(values, costs, weights)  # type: ignore[arg-type]  # columns of the drawn groups
     every = every_mix(groups)
     affordable = [mix for mix in every if mix.cost <= limit]
     found = richest_mix(mixes, limit)

@@ -131,7 +131,8 @@ def groups() -> dict[str, dict[str, Any]]:
 
 def cases() -> list[Case]:
     """One case a group, and one for each budget and task."""
-    held, made = groups(), []
+    held = groups()
+    made: list[Case] = []
     budgets = held.pop("budget", {}).get("budgets", [])
     for group, values in held.items():
         kind, given = group, dict(values)

@@ -27,12 +27,12 @@ def train() -> None:
 def prm(
     out: Annotated[Path, typer.Argument(help="Directory to write, for the verifier trained_prm.")],
     family: Annotated[str, typer.Option(help="Task family with references.")] = "arithmetic_chains",
-    tasks: Annotated[int, typer.Option(min=2, help="Tasks of the family; the last quarter is held out.")] = 160,
+    tasks: Annotated[int, typer.Option(min=2, help="Tasks of the family; the last quarter is held out.")] = 80,
     model: Annotated[str, typer.Option(help="Model, as BACKEND:NAME; it must score text.")] = "hf:smollm2",
-    solutions: Annotated[int, typer.Option(min=1, help="Solutions of each task, the roll-outs of their prefixes.")] = 8,
-    k: Annotated[int, typer.Option(min=0, help="More roll-outs of each prefix.")] = 0,
-    features: Annotated[str, typer.Option(help="What the head reads: hidden (states) or certainty.")] = "hidden",
-    layer: Annotated[int, typer.Option(min=-1, help="Which hidden state, with hidden features; -1: the last.")] = -1,
+    solutions: Annotated[int, typer.Option(min=1, help="Solutions of each task.")] = 4,
+    k: Annotated[int, typer.Option(min=1, help="Roll-outs of each prefix.")] = 4,
+    features: Annotated[str, typer.Option(help="What the head reads: certainty or hidden.")] = "certainty",
+    layer: Annotated[int, typer.Option(min=0, help="Which hidden state, with hidden features.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a solution.")] = 48,
     seed: Annotated[int, typer.Option(help="Seed of the tasks and of the samples.")] = 0,
     store: Annotated[

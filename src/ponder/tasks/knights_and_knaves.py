@@ -2,8 +2,9 @@
 
 Source: our own generator of the classical puzzle; every puzzle has exactly one solution, found by trying all of them.
 Levels: 1 has two people, 2 three, 3 four.
-Measured (one sample -> any of 8; temperature 0.8, levels 1, 2, 3): SmolLM2-135M .12 -> .50, 0, 0 (8 puzzles a level);
-Qwen2.5-Coder-0.5B .31 -> .50, .06 -> .33, 0 (6 a level). Guessing gets 1 in 4, 8 and 16: a wide range for larger models.
+Measured (one sample -> any of 8; temperature 0.8, levels 1, 2, 3): SmolLM2-135M .12 -> .50, 0, 0 (8 puzzles a
+level); Qwen2.5-Coder-0.5B .31 -> .50, .06 -> .33, 0 (6 a level). Guessing gets 1 in 4, 8 and 16: a wide range for
+larger models.
 Cost: 48 completion tokens an answer are enough. Needs: nothing beyond the base install.
 """
 

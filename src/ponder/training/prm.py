@@ -11,17 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from ponder.core import registry
 from ponder.core.context import AnswerType
 from ponder.core.errors import BadInput, ConfigError, Stopped
 from ponder.core.model import Model, Sampling
-from ponder.core.result import Result
 from ponder.core.solve import Control, solve
 from ponder.core.store import Store
-from ponder.core.tasks import gather_all
 from ponder.core.usage import Usage
 from ponder.numerics.auc import Counted, auc_interval
 from ponder.numerics.logistic import Logistic, choose_penalty, fit_logistic
@@ -32,7 +29,6 @@ from ponder.verifiers.trained_prm import Head
 
 __all__ = ["Example", "Labelled", "fit_head", "label", "train_prm"]
 
-_TOGETHER = 4  # problems in flight, so that a model that samples in batches has a full one
 _NEXT = 1e-12  # what a rounded probability is taken for, so that a loss stays finite
 
 
@@ -117,7 +113,6 @@ async def train_prm(
         "seed": seed,
         "settings": registry.parameters(rollouts),
         "stopped": labelled.stopped,
-        "tasks": list(dict.fromkeys(example.task for example in labelled.examples)),
         "penalty": penalty,
         "train": _facts(learnt),
         "held_out": _facts(measured) | _quality(law, measured, sum(e.value for e in learnt) / len(learnt), seed),
@@ -145,7 +140,7 @@ async def label(
     control: Control | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Labelled:
-    """Make the examples of each problem, a few problems at once; every call is metered. Arguments as `train_prm`.
+    """Make the examples of each problem, one after another; every call is metered. Arguments as `train_prm`.
 
     Raises:
         BadInput: a problem without reference.
@@ -157,53 +152,36 @@ async def label(
     usage: dict[str, Usage] = {}
     paid: dict[str, Usage] = {}
     stopped: Stopped = "done"
-    for start in range(0, len(problems), _TOGETHER):
+    for done, problem in enumerate(problems):
         if progress is not None:
-            progress(start, len(problems))
-        part = problems[start : start + _TOGETHER]
-        results = await gather_all(
-            [
-                partial(
-                    solve, p.task, model=model, method=rollouts, sampling=sampling, seed=seed, store=store, control=control
-                )
-                for p in part
-            ]
+            progress(done, len(problems))
+        result = await solve(
+            problem.task, model=model, method=rollouts, sampling=sampling, seed=seed, store=store, control=control
         )
-        for problem, result in zip(part, results, strict=True):
-            for total, costs in ((usage, result.usage), (paid, result.paid)):
-                for role, used in costs.items():
-                    total[role] = total.get(role, Usage()) + used
-            if result.stopped == "done":
-                examples += await _examples(problem, result)
-            else:
-                stopped = result.stopped
-        if stopped != "done":
+        for total, costs in ((usage, result.usage), (paid, result.paid)):
+            for role, used in costs.items():
+                total[role] = total.get(role, Usage()) + used
+        if result.stopped != "done":
+            stopped = result.stopped
             break
+        answers: AnswerType = registry.answer_types.get(problem.task.answer).make()
+        found: dict[str, Example] = {}
+        for candidate in result.candidates:
+            prefix = ""
+            kept = candidate.metadata
+            for step, wholes, vector in zip(kept["steps"], kept["rollouts"], kept["seen"], strict=False):
+                prefix += step
+                if wholes and prefix not in found:
+                    right = [await _is_right(answers, text, str(problem.reference)) for text in wholes]
+                    found[prefix] = Example(
+                        task=problem.task.id,
+                        prefix=prefix,
+                        vector=tuple(vector),
+                        right=sum(right),
+                        rollouts=len(right),
+                    )
+        examples += found.values()
     return Labelled(examples=tuple(examples), usage=usage, paid=paid, stopped=stopped)
-
-
-async def _examples(problem: Problem, result: Result) -> list[Example]:
-    """Return the distinct prefixes of a task, graded."""
-    answers: AnswerType = registry.answer_types.get(problem.task.answer).make()
-    found: dict[str, Example] = {}
-    graded: dict[str, bool] = {}  # a solution is a roll-out of all its prefixes
-    for candidate in result.candidates:
-        prefix = ""
-        kept = candidate.metadata
-        for step, wholes, vector in zip(kept["steps"], kept["rollouts"], kept["seen"], strict=False):
-            prefix += step
-            if wholes and prefix not in found:
-                for text in wholes:
-                    if text not in graded:
-                        graded[text] = await _is_right(answers, text, str(problem.reference))
-                found[prefix] = Example(
-                    task=problem.task.id,
-                    prefix=prefix,
-                    vector=tuple(vector),
-                    right=sum(graded[text] for text in wholes),
-                    rollouts=len(wholes),
-                )
-    return list(found.values())
 
 
 def fit_head(examples: Sequence[Example]) -> tuple[Logistic, float]:

@@ -2,9 +2,7 @@
 
 Source: Monte-Carlo labels of Snell et al. 2024, arXiv:2408.03314, appendix D (card 04), and Zhao et al. 2025,
 arXiv:2504.00891 (card 57): K completions of each step; the last step of a solution needs none, its own answer counts.
-Differs: a solution is itself a roll-out of each of its prefixes (given the prefix, the rest is a draw of the policy),
-so that k may be 0 and many solutions of many tasks do with the same calls; a prefix that several solutions of a task
-share is labelled once, by all of them; a step that the token limit cut is dropped.
+Differs: a prefix that several solutions of a task share is rolled out once; a step that the token limit cut is dropped.
 Cost: `solutions` calls, k for each distinct prefix of a solution that is not its end, and one pass over each solution.
 Needs: exact continuation of a prefix, and the access of the features.
 """
@@ -44,27 +42,27 @@ class Rollouts:
     r"""A method that answers nothing: its candidates are the solutions, with the steps and roll-outs in their metadata.
 
     `metadata["steps"]` are the steps of a solution; `metadata["rollouts"]` has for each of them the whole answers that
-    begin with the steps so far: the solutions that do and k completions, or for the end of a finished solution just
-    itself; `metadata["seen"]` has the features of each step.
+    begin with the steps so far: k completions, or for the end of a finished solution just itself; `metadata["seen"]`
+    has the features of each step.
 
     Attributes:
         solutions: of each task, >= 1.
-        k: completions of each prefix beyond the solutions themselves, >= 0.
+        k: completions of each prefix, >= 1.
         delimiter: text that ends a step.
         depth: steps of a solution that are looked at, >= 1; later ones are dropped.
         features, layer: what is read, as `verifiers.prm_features.read_steps` takes them.
     """
 
-    solutions: int = 8
-    k: int = 0
+    solutions: int = 4
+    k: int = 4
     delimiter: str = "\n"
     depth: int = 10
-    features: Features = "hidden"
-    layer: int = -1
+    features: Features = "certainty"
+    layer: int = 0
 
     def __post_init__(self) -> None:
-        if self.solutions < 1 or self.k < 0 or self.depth < 1 or not self.delimiter:
-            raise ConfigError("solutions and depth must be at least 1, k at least 0, and a delimiter must be given")
+        if self.solutions < 1 or self.k < 1 or self.depth < 1 or not self.delimiter:
+            raise ConfigError("solutions, k and depth must be at least 1, and a delimiter must be given")
 
     def calls(self) -> dict[str, int]:
         """Most calls by role."""
@@ -76,19 +74,17 @@ class Rollouts:
         drawn = await sample(task, ctx, n=self.solutions)
         usable = [c for c in drawn.candidates if c.ok and c.finish in ("stop", "length")]
         steps = [self._steps(candidate) for candidate in usable]
-        found: dict[str, list[str]] = {}  # each distinct prefix, and the whole answers that begin with it
+        ends: dict[str, bool] = {}  # each distinct prefix, and whether it is a whole solution
         for candidate, parts in zip(usable, steps, strict=True):
             for count in range(1, len(parts) + 1):
-                found.setdefault("".join(parts[:count]), []).append(candidate.text)
-        # Where a solution ends, neither cut nor too deep, its own answer is all there is.
-        ends = {c.text for c, parts in zip(usable, steps, strict=True) if parts and "".join(parts) == c.text}
-        found |= {text: [text] for text in ends}
-        open_ = [text for text in found if text not in ends] if self.k else []
+                ends.setdefault("".join(parts[:count]), False)
+            if "".join(parts) == candidate.text and parts:  # neither cut nor too deep: here the answer ends
+                ends["".join(parts)] = True
+        texts = list(ends)
         wholes = await gather_all(
-            [partial(self._complete, task, ctx, text, number) for number, text in enumerate(open_)]
+            [partial(self._complete, task, ctx, text, number, ends[text]) for number, text in enumerate(texts)]
         )
-        for text, (completed, _) in zip(open_, wholes, strict=True):
-            found[text] += completed
+        found = {text: completed for text, (completed, _) in zip(texts, wholes, strict=True)}
         why = next((why for _, why in wholes if why is not None), None)
         seen = await gather_all([partial(self._read, task, ctx, parts) for parts in steps])
         candidates = [
@@ -126,8 +122,10 @@ class Rollouts:
         except (BadInput, Interrupted):
             return []
 
-    async def _complete(self, task: Task, ctx: Context, prefix: str, number: int) -> _Completed:
-        """Return k more whole answers that begin with a prefix."""
+    async def _complete(self, task: Task, ctx: Context, prefix: str, number: int, whole: bool) -> _Completed:
+        """Return whole answers that begin with a prefix."""
+        if whole:
+            return _Completed([prefix])
         request = Request(messages=task.messages, prefix=prefix, n=self.k, sampling=ctx.sampling)
         try:
             draws = await ctx.model().sample(request, path=("label", task.id, number))

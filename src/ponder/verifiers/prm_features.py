@@ -34,7 +34,7 @@ class Seen(NamedTuple):
     paid: Usage | None
 
 
-async def read_steps(model: Model, task: Task, steps: Sequence[str], features: Features, *, layer: int = -1) -> Seen:
+async def read_steps(model: Model, task: Task, steps: Sequence[str], features: Features, *, layer: int = 0) -> Seen:
     """Read an answer and return what each of its steps looks like; a step never depends on what follows it.
 
     Args:
@@ -43,7 +43,7 @@ async def read_steps(model: Model, task: Task, steps: Sequence[str], features: F
         steps: at least one, which spell the answer when joined.
         features: "certainty" (`STEP_FEATURES` numbers), or "hidden": these and the hidden state after the step's last
             token.
-        layer: which hidden state: index into the embeddings and the layers' outputs; -1 is the last one.
+        layer: which hidden state: index into the embeddings and the layers' outputs.
 
     Raises:
         BadInput: the answer does not fit the context.
@@ -108,8 +108,8 @@ async def _certainty(model: Any, task: Task, steps: Sequence[str]) -> Seen:
 async def _hidden(model: Any, task: Task, steps: Sequence[str], layer: int) -> Seen:
     inside = await model.inspect(Request(messages=task.messages), "".join(steps))
     width = len(inside.hidden)
-    if not -1 <= layer < width:
-        raise ConfigError(f"layer must be in [-1, {width - 1}], got {layer!r}")
+    if not 0 <= layer < width:
+        raise ConfigError(f"layer must be in [0, {width - 1}], got {layer!r}")
     ids = list(inside.ids[inside.start :])
     # The law of a token stands at the token before it.
     laws = inside.logits[inside.start - 1 : -1].float().log_softmax(-1)

@@ -4,8 +4,7 @@ Source: soft values from K roll-outs as labels, Snell et al. 2024, arXiv:2408.03
 al. 2025, arXiv:2504.00891 (card 57).
 Differs: no network is fine-tuned; a logistic head reads how sure the model is of each step (and, if trained so, its
 hidden state), in minutes on two cores.
-Cost: one pass over prompt and prefix for each prefix, booked under the role "prm"; no token is written. What a process
-has read once under a head is not read again: it is booked, and nothing is paid for it.
+Cost: one pass over prompt and prefix for each prefix, booked under the role "prm"; no token is written.
 Needs: a directory written by `ponder train prm`, and the model that it was trained on as the role "prm" (by default the
 policy), with access to scores or hidden states.
 When: a small model whose answers are known to vary, tasks like those it was trained on.
@@ -17,7 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from ponder.core.context import Context
 from ponder.core.errors import BadInput, ConfigError, Interrupted, ProviderError
 from ponder.core.model import Model, Request
 from ponder.core.registry import verifiers
-from ponder.core.task import Message, Task
+from ponder.core.task import Task
 from ponder.core.tasks import gather_all
 from ponder.core.usage import Usage
 from ponder.engines.tree import Prefix
@@ -39,11 +38,8 @@ from ponder.verifiers.prm_features import STEP_FEATURES, Features, Seen, read_st
 
 __all__ = ["FILE", "SCHEMA", "Head", "TrainedPrm"]
 
-_Key = tuple[tuple[Message, ...], tuple[str, ...]]
-
 SCHEMA = 1
 FILE = "prm.json"
-_KEPT = 20_000  # readings that an opened head remembers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,14 +136,10 @@ class TrainedPrm:
     directory: str = ""
     aggregation: Aggregation = "last"
     _head: Head | None = field(init=False, repr=False, compare=False, default=None)
-    _values: dict[_Key, tuple[float, ...]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.directory:
-            file = Path(self.directory).resolve() / FILE
-            opened = _open(file.parent, file.stat().st_mtime_ns if file.is_file() else 0)
-            object.__setattr__(self, "_head", opened.head)
-            object.__setattr__(self, "_values", opened.values)
+            object.__setattr__(self, "_head", Head.load(self.directory))
 
     @property
     def report(self) -> Mapping[str, Any]:
@@ -181,36 +173,14 @@ class TrainedPrm:
         if not steps:
             return Score.missing("there is no step")
 
-        key = (task.messages, tuple(steps))
-
-        async def work() -> tuple[tuple[float, ...], Usage | None]:
-            if (known := self._values.get(key)) is not None:
-                return known, Usage()
+        async def work() -> tuple[Seen, Usage | None]:
             seen = await head.read(model, task, steps)
-            values = tuple(head.law.predict(vector) for vector in seen.vectors)
-            if len(self._values) >= _KEPT:
-                del self._values[next(iter(self._values))]
-            self._values[key] = values
-            return values, seen.paid
+            return seen, seen.paid
 
         try:
             tokens = model.count(Request(messages=task.messages, prefix="".join(steps))).tokens
-            values = await metered_pass(ctx, "prm", model.info, tokens, work)
+            seen = await metered_pass(ctx, "prm", model.info, tokens, work)
         except (BadInput, Interrupted, ProviderError) as err:
             return Score.missing(f"not read: {err}")
+        values = tuple(head.law.predict(vector) for vector in seen.vectors)
         return Score(value=aggregate(values, self.aggregation), steps=values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Opened:
-    """A head that was read from its file, and the values of the steps that it has seen."""
-
-    head: Head
-    values: dict[_Key, tuple[float, ...]] = field(default_factory=dict)
-
-
-@lru_cache(maxsize=8)
-def _open(directory: Path, modified: int) -> _Opened:
-    """Return the head of a directory; one that was written again is another one."""
-    del modified
-    return _Opened(head=Head.load(directory))

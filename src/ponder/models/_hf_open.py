@@ -19,7 +19,7 @@ import transformers
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.model import ModelInfo
 from ponder.models.convert import converted, quiet, sha256
-from ponder.models.shapes import experts_used, shape_of_config, with_shape
+from ponder.models.shapes import experts_used, plain_config, shape_of_config, with_shape
 
 __all__ = ["Opened", "describe", "open_model"]
 
@@ -65,7 +65,7 @@ def open_model(name: str, *, device: str, dtype: str) -> Opened:
 
 def describe(module: Any, fingerprint: str) -> ModelInfo:
     """Return the facts about a loaded model."""
-    config = module.config.get_text_config().to_dict()
+    config = plain_config(module.config.get_text_config().to_dict())
     weights = {name: tensor.numel() for name, tensor in module.named_parameters()}
     parameters = sum(weights.values())
     experts = sum(count for name, count in weights.items() if ".experts." in name)

@@ -23,7 +23,7 @@ from ponder.core.model import ModelInfo
 from ponder.models.gguf import Gguf, read
 from ponder.numerics.cost_laws import Shape, TransformerFlops
 
-__all__ = ["experts_used", "read_shape", "shape_of", "shape_of_config", "shape_of_gguf", "with_shape"]
+__all__ = ["experts_used", "plain_config", "read_shape", "shape_of", "shape_of_config", "shape_of_gguf", "with_shape"]
 
 _MOST = 2**28  # no header of a safetensors file is longer
 _KNOWN = ("llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe")
@@ -79,6 +79,21 @@ def shape_of_gguf(header: Gguf) -> Shape | None:
     )
 
 
+# What older families (GPT-2) call the same things.
+_ALIASES = {
+    "num_attention_heads": "n_head",
+    "hidden_size": "n_embd",
+    "num_hidden_layers": "n_layer",
+    "max_position_embeddings": "n_positions",
+}
+
+
+def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a transformers config under the usual names."""
+    missing = {name: config[old] for name, old in _ALIASES.items() if name not in config and old in config}
+    return {**config, **missing}
+
+
 def shape_of_config(config: Mapping[str, Any], *, parameters: int, active: float) -> Shape:
     """Return the shape that a transformers config describes, given the number of weights.
 
@@ -127,7 +142,7 @@ def read_shape(source: Path | str) -> Shape:
     if not path.is_dir():
         path = _cached(str(source))
     config = _json(path / "config.json")
-    config = {**config, **config.get("text_config", {})}
+    config = plain_config({**config, **config.get("text_config", {})})
     shapes: dict[str, list[int]] = {}
     for file in sorted(path.glob("*.safetensors")):
         shapes.update(_tensors(file))

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponder.bench.summary import compare, ledger, mcnemar, saving, summarise
+from ponder.bench.summary import compare, ledger, saving, summarise
 from ponder.core.usage import Usage
+from ponder.numerics.paired import mcnemar
 from tests.bench.bench_doubles import row
 
 

@@ -11,6 +11,7 @@ from ponder import Candidate, Context, Score, ScriptedModel, Task, solve
 from ponder.core.errors import ConfigError
 from ponder.core.model import Request
 from ponder.core.result import total
+from ponder.core.store import Store
 from ponder.planning.auto import Auto
 from ponder.planning.difficulty import Bins
 from ponder.planning.policy import Choice, Known, Policy, Probe
@@ -134,3 +135,24 @@ async def test_the_policy_may_come_from_the_environment(tmp_path: Path, monkeypa
     monkeypatch.setenv("PONDER_POLICY", saved(tmp_path))
     assert "difficulty bin 1" in (await solve(EASY, model=scripted(), method="auto")).detail
     assert Auto().calls() == {"policy": 12}
+
+
+async def test_what_a_run_remembers_is_let_go_when_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Store] = []
+    closed: list[Store] = []
+    begin, end = Store.__init__, Store.close
+
+    def init(self: Store, *args: Any) -> None:
+        begin(self, *args)
+        opened.append(self)
+
+    def close(self: Store) -> None:
+        end(self)
+        closed.append(self)
+
+    monkeypatch.setattr(Store, "__init__", init)
+    monkeypatch.setattr(Store, "close", close)
+    result = await solve(HARD, model=scripted(), method="auto", policy=saved(tmp_path))
+    assert result.answer is not None
+    assert len(opened) == 1
+    assert closed == opened  # once, by the run that made it and not by the one inside it

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 from ponder.bench.rows import Row
 from ponder.core.usage import Usage
 from ponder.numerics.intervals import Interval, cluster_bootstrap, paired_difference, wilson
+from ponder.numerics.paired import mcnemar
 
 __all__ = [
     "Accuracy",
@@ -28,7 +29,6 @@ __all__ = [
     "add_up",
     "compare",
     "ledger",
-    "mcnemar",
     "saving",
     "summarise",
 ]
@@ -287,13 +287,6 @@ def add_up(parts: Iterable[Mapping[str, Usage]]) -> dict[str, Usage]:
         for role, used in part.items():
             out[role] = out.get(role, Usage()) + used
     return out
-
-
-def mcnemar(won: int, lost: int) -> float:
-    """Return the two-sided p of the exact McNemar test on `won` against `lost` discordant pairs."""
-    pairs = won + lost
-    tail: float = sum(math.comb(pairs, k) for k in range(min(won, lost) + 1)) / 2**pairs
-    return min(1.0, 2 * tail)
 
 
 def _accuracy(values: Sequence[float], prompts: Sequence[str], seed: int) -> Accuracy | None:

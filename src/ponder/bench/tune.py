@@ -45,7 +45,7 @@ __all__ = ["BINS", "UNITS", "Recorded", "gather", "tune"]
 
 UNITS = ("tokens", "flops", "eflops", "usd")
 BINS = (2, 3, 5)
-_BROKEN_OFF = frozenset({"deadline", "cancelled", "endpoint", "overrun"})
+_WHOLE = frozenset({"done", "agreement"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +220,7 @@ def tune(
 
 
 def _usable(row: Row) -> bool:
-    if row.correct is None or row.stopped in _BROKEN_OFF or row.budget or row.method == "auto":
+    if row.correct is None or row.stopped not in _WHOLE or row.budget or row.method == "auto":
         return False
     known = row.method in registry.strategies.names()
     return known and not registry.strategies.get(row.method).oracle

@@ -339,6 +339,7 @@ def check_verifier(entry: registry.Entry, method: object, verifier: object | Non
 async def perform(method: Method, task: Task, ctx: Context) -> Result:
     """Run a method under a context: its span in the trace, its deadline, and an answer whatever ends it."""
     ctx.settings = registry.parameters(method)
+    inherited = ctx.memory
     parent, ctx.span = (
         ctx.span,
         ctx.trace.open("run", ctx.span, method=ctx.method, settings=ctx.settings, task=task.id, seed=ctx.seed),
@@ -357,6 +358,8 @@ async def perform(method: Method, task: Task, ctx: Context) -> Result:
         outcome = {"stopped": result.stopped, "answer": result.answer, "chosen": result.chosen}
         return result
     finally:
+        if ctx.memory is not None and ctx.memory is not inherited:
+            ctx.memory.close()
         usage = {role: used.to_json() for role, used in ctx.meter.nominal.items()}
         paid = {role: used.to_json() for role, used in ctx.meter.paid.items()}
         ctx.trace.close(ctx.span, "run", parent, usage=usage, paid=paid, **outcome)

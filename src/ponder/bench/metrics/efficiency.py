@@ -29,7 +29,7 @@ from ponder.numerics.economy import e3
 __all__ = ["Efficiency"]
 
 
-@metrics("efficiency", card=(60, 63), paper="arXiv:2503.24235", fidelity="paper", tags={"how_well": ("efficiency",)})
+@metrics("efficiency", card=63, paper="arXiv:2503.24235", fidelity="paper", tags={"how_well": ("efficiency",)})
 @dataclass(frozen=True, kw_only=True)
 class Efficiency:
     """Value for cost.

@@ -27,7 +27,7 @@ STATISTICS: dict[str, Callable[[Sequence[Spent]], float | None]] = {
 }
 
 
-@metrics("thinking_economy", card=63, paper="arXiv:2503.24235", fidelity="paper", tags={"how_well": ("efficiency",)})
+@metrics("thinking_economy", card=63, tags={"how_well": ("efficiency",)})
 @dataclass(frozen=True, kw_only=True)
 class ThinkingEconomy:
     """Where the samples of a run went.

@@ -278,7 +278,7 @@ class ModelInfo:
         """Return `usage` with dollars and FLOPs filled in where they are known."""
         usd = self.usd(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
         flops = None if self.flops is None else self.flops(usage.prompt_tokens, usage.completion_tokens)
-        return usage if (usd, flops) == (usage.usd, usage.flops) else replace(usage, usd=usd, flops=flops)
+        return usage if (usd, flops) == (usage.usd, usage.flops) else usage.priced(usd=usd, flops=flops)
 
 
 class Sink(Protocol):

@@ -49,6 +49,19 @@ class Usage:
             exact=self.exact and other.exact,
         )
 
+    def priced(self, *, usd: float | None, flops: float | None) -> Usage:
+        """Return the same counts with money and FLOPs (for each call of a run: `replace` takes three times as long)."""
+        return Usage(
+            calls=self.calls,
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=self.cached_tokens,
+            completion_tokens=self.completion_tokens,
+            thinking_tokens=self.thinking_tokens,
+            usd=usd,
+            flops=flops,
+            exact=self.exact,
+        )
+
     def inexact(self) -> Usage:
         """Return the same counts, marked as an upper bound."""
         return replace(self, exact=False)

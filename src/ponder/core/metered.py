@@ -10,7 +10,7 @@ from typing import Any
 
 from ponder.core.access import Access
 from ponder.core.errors import AccessDenied
-from ponder.core.model import Completion, Determinism, Model, ModelInfo, Request, Sampling
+from ponder.core.model import Completion, Determinism, Model, ModelInfo, Request, Sampling, TokenCount
 from ponder.core.siblings import Draw, Run, Siblings, Until
 from ponder.core.task import Message
 from ponder.core.tasks import plain
@@ -57,6 +57,10 @@ class Metered:
         missing = [level for level in levels if level not in self._model.access]
         if missing:
             raise AccessDenied(f"{what} needs {', '.join(missing)}, which {self.name} does not give")
+
+    def count(self, request: Request) -> TokenCount:
+        """Return the prompt tokens of a request; costs nothing."""
+        return self._model.count(request)
 
     async def sample(
         self, request: Request, *, path: Sequence[str | int], first: int = 0, until: Until | None = None

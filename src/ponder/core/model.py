@@ -89,6 +89,8 @@ class Request:
         certainty: accumulate full-vocabulary certainty while sampling (needs `Access.LOGITS`).
         json_schema: constrain the answer (needs `Access.SCHEMA`).
         tools: tool definitions, passed through untouched.
+        extra: further fields of an OpenAI-style request, sent as they are by back-ends that speak that format.
+        thinking: all that is written is thinking, and booked as such (a thought that is continued piece by piece).
     """
 
     messages: tuple[Message, ...] = ()
@@ -102,6 +104,8 @@ class Request:
     certainty: bool = False
     json_schema: Mapping[str, Any] | None = None
     tools: tuple[Mapping[str, Any], ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    thinking: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.messages) == (self.prompt is not None):
@@ -120,10 +124,13 @@ class Request:
         return replace(self, n=count, seed=self.seed + first, index=self.index + first)
 
     def identity(self) -> dict[str, Any]:
-        """Return what fixes the reply of sibling 0, for the store's key: everything but `n` and `max_tokens`."""
+        """Return what fixes the reply of sibling 0, for the store's key: everything but `n` and `max_tokens`.
+
+        Whether it is thinking is a matter of booking, not of the reply.
+        """
         sampling = asdict(self.sampling)
         del sampling["max_tokens"]
-        return {
+        identity = {
             "messages": [message.to_json() for message in self.messages],
             "prompt": self.prompt,
             "prefix": self.prefix,
@@ -134,6 +141,7 @@ class Request:
             "json_schema": self.json_schema,
             "tools": [dict(tool) for tool in self.tools],
         }
+        return identity | {"extra": dict(self.extra)} if self.extra else identity
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -327,10 +327,14 @@ class Siblings:
         reported = completion.usage
         if reported.calls != 1:
             reported = replace(reported, calls=1)
+        if self.request.thinking:
+            reported = replace(reported, thinking_tokens=reported.completion_tokens)
         # What a prefix cache served, and its discount, depend on what ran before: they belong to what was paid.
         usage = info.price(replace(reported, cached_tokens=0) if reported.cached_tokens else reported)
         if paid is None:
             sent = reported if completion.sent is None else completion.sent
+            if self.request.thinking and sent is not reported:
+                sent = replace(sent, thinking_tokens=sent.completion_tokens)
             paid = usage if sent is completion.usage and not sent.cached_tokens else info.price(sent)
             if sending.key is not None and store is not None:
                 store.put(sending.key, info, completion)

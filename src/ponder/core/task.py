@@ -54,6 +54,8 @@ class Message:
         tool_call_id: for role "tool": which call this answers.
         refusal: the provider's refusal text, where it gave one.
         reasoning: thinking text that is not part of the answer.
+        raw: the message as an OpenAI-style object, where that holds more than these fields (a name, the order of its
+            parts); back-ends that speak that format send it as it is.
     """
 
     role: Role
@@ -63,6 +65,7 @@ class Message:
     tool_call_id: str | None = None
     refusal: str | None = None
     reasoning: str | None = None
+    raw: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object with the empty fields left out."""
@@ -71,7 +74,7 @@ class Message:
             out["images"] = [image.as_url() for image in self.images]
         if self.tool_calls:
             out["tool_calls"] = [dict(call) for call in self.tool_calls]
-        for name in ("tool_call_id", "refusal", "reasoning"):
+        for name in ("tool_call_id", "refusal", "reasoning", "raw"):
             if (value := getattr(self, name)) is not None:
                 out[name] = value
         return out
@@ -94,6 +97,7 @@ class Message:
             tool_call_id=data.get("tool_call_id"),
             refusal=data.get("refusal"),
             reasoning=data.get("reasoning"),
+            raw=data.get("raw"),
         )
 
 

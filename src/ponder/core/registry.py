@@ -23,6 +23,7 @@ __all__ = [
     "Entry",
     "Fidelity",
     "Registry",
+    "adapters",
     "answer_types",
     "configure",
     "defaults",
@@ -218,11 +219,12 @@ laws: Registry[type] = Registry(
 metrics: Registry[type] = Registry(
     "metric", "ponder.bench.metrics", tags={**_inside("metric", "evaluation"), "what": ("study",)}
 )
+adapters: Registry[type] = Registry("adapter", "ponder.adapt")
 
 
 def registries() -> dict[str, Registry[type]]:
     """Return every registry by kind."""
-    return {r.kind: r for r in (strategies, verifiers, answer_types, models, tasks, laws, metrics)}
+    return {r.kind: r for r in (strategies, verifiers, answer_types, models, tasks, laws, metrics, adapters)}
 
 
 def parameters(component: object) -> dict[str, Any]:

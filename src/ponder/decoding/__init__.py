@@ -1,0 +1,1 @@
+"""Decoding with the same weights: what steers or speeds up a transformers model from inside."""

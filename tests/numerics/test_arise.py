@@ -20,6 +20,7 @@ from ponder.numerics.arise import (
     stability,
     variation,
 )
+from ponder.numerics.slopes import first_to_last_slope
 
 steps = st.lists(st.tuples(st.floats(0, 1), st.floats(1, 1e5)), min_size=1, max_size=6)
 
@@ -35,6 +36,56 @@ def test_score_does_not_depend_on_the_unit_of_tokens(steps: list[tuple[float, fl
 def test_equal_tokens_leave_the_gain_from_first_to_last(accuracies: list[float]) -> None:
     score = question_arise(Levels(accuracies, [100.0] * len(accuracies)))
     assert score == pytest.approx(accuracies[-1] - accuracies[0], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "tokens", "score"),
+    [
+        ([0, 1], [1000, 2000], 0.5),
+        ([1, 0], [1000, 2000], -2.0),
+        ([0, 1, 0], [1000, 2000, 4000], -1.5),
+        ([0, 1, 1], [1000, 2000, 8000], 0.5),
+        ([1 / 3, 2 / 3, 1], [1000, 1500, 3000], 0.388889),
+        ([0, 1], [2000, 1000], 2.0),
+        ([0.4, 0.4, 0.4], [1000, 2000, 8000], 0.0),
+    ],
+)
+def test_figures_of_the_card(accuracies: list[float], tokens: list[float], score: float) -> None:
+    assert question_arise(Levels(accuracies, tokens)) == pytest.approx(score, abs=1e-6)
+
+
+def test_score_of_four_questions_falls_where_the_slope_sees_nothing() -> None:
+    questions = [
+        Levels([0, 1], [1000, 2000]),
+        Levels([1, 0], [1000, 4000]),
+        Levels([1, 1], [1000, 2000]),
+        Levels([0, 0], [1000, 2000]),
+    ]
+    assert arise(questions).value == arise(questions[::-1]).value == -0.875
+    means = [sum(q.accuracies[level] for q in questions) / 4 for level in (0, 1)]
+    assert first_to_last_slope([1000, 2500], means) == 0.0
+
+
+def test_variation_of_the_card_decides_whether_a_cell_goes_on() -> None:
+    tokens = [1000.0, 1200.0, 1100.0]
+    assert variation([1.0, 0.0, 1.0]) == pytest.approx(0.70711, abs=1e-5)
+    assert variation(tokens) == pytest.approx(0.07423, abs=1e-5)
+    rule = AdaptiveRuns()
+    assert rule.wants_more([1.0, 0.0, 1.0], tokens)
+    assert not rule.wants_more([1.0, 1.0, 1.0], tokens)
+
+
+def test_steady_cells_stop_at_the_least_runs_and_mixed_ones_at_the_most() -> None:
+    def runs(outcomes: list[float]) -> int:
+        rule, count = AdaptiveRuns(), 0
+        while rule.wants_more(outcomes[:count], [100.0] * count):
+            count += 1
+        return count
+
+    assert runs([1.0] * 20) == 3
+    assert runs([1.0, 0.0] * 10) == 10
+    assert allocate_runs([0.0, 0.0, 2.0], 15, least=3, most=10) == [3, 3, 9]
+    assert allocate_runs([0.0, 0.0], 20, least=3, most=10) == [3, 3]
 
 
 def test_losses_weigh_more_than_gains_of_the_same_size() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponder.core.errors import BadInput
-from ponder.numerics.power_laws import coverage_line, fit_line, log_line
+from ponder.numerics.power_laws import coverage_line, fit_line, fit_offset_power, fit_power, log_line
 
 
 @given(
@@ -56,6 +56,35 @@ def test_coverage_of_0_and_1_counts_as_half_a_question_short() -> None:
     ],
 )
 def test_bad_input_is_refused(bad: object) -> None:
+    assert callable(bad)
+    with pytest.raises(BadInput):
+        bad()
+
+
+@given(scale=st.floats(0.1, 100), exponent=st.floats(-2, 2))
+def test_power_through_points_on_it_is_that_power(scale: float, exponent: float) -> None:
+    found = fit_power([1, 2, 5, 30], [scale * x**exponent for x in (1, 2, 5, 30)])
+    assert found[:2] == pytest.approx((scale, exponent), abs=1e-6, rel=1e-6)
+    assert found.of_doubling() == pytest.approx(found.at(6) / found.at(3))
+
+
+def test_power_with_an_offset_of_the_card_is_recovered() -> None:
+    costs = [10.0 * 2**step for step in range(12)]
+    found = fit_offset_power(costs, [81.77 * cost**0.25 - 212 for cost in costs])
+    assert found == pytest.approx((81.77, 0.25, -212), rel=1e-4)
+    assert found.of_doubling() == pytest.approx(1.19, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda: fit_power([1, 2], [1, 0]),
+        lambda: fit_power([0, 2], [1, 1]),
+        lambda: fit_offset_power([1, 2], [1, 2]),
+        lambda: fit_offset_power([0, 1, 2], [1, 2, 3]),
+    ],
+)
+def test_powers_refuse_what_has_no_logarithm(bad: object) -> None:
     assert callable(bad)
     with pytest.raises(BadInput):
         bad()

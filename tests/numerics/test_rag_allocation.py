@@ -51,6 +51,17 @@ def test_least_squares_recovers_all_parameters(a: tuple[float, float, float], b:
     assert [*fitted.a, *fitted.b, fitted.c] == pytest.approx([*a, *b, c], abs=1e-8)
 
 
+def test_figures_of_the_card() -> None:
+    settings = [(0, 0, 1), (1, 0, 1), (10, 0, 1), (50, 8, 1), (100, 16, 1), (50, 8, 5), (500, 0, 1)]
+    linear = [PAPER_MODEL.value(theta, (0.5, 0.2)) for theta in settings]
+    assert linear == pytest.approx([-2.5284, -1.1831, -0.5145, 0.6190, 0.8899, 0.9025, 0.6256], abs=1e-4)
+    values = [PAPER_SIGMOID.value(x) for x in linear]
+    assert values == pytest.approx([-2.1037, -1.4781, -0.6113, 0.7100, 0.8562, 0.8617, 0.7143], abs=1e-4)
+    budgets = (16_000, 32_000, 128_000, 1_000_000, 5_000_000)
+    found = [best_setting(PAPER_MODEL, (0.5, 0.2), budget) for budget in budgets]
+    assert found == [(5, 2, 1), (10, 2, 1), (50, 1, 1), (200, 1, 2), (200, 2, 5)]
+
+
 def test_fitting_in_turns_beats_a_line_where_there_is_a_bend() -> None:
     thetas = paper_grid()[::7]
     informs = [(0.3, 0.1)] * len(thetas)
@@ -87,6 +98,11 @@ def test_one_call_must_fit_the_window() -> None:
     theta = best_setting(PAPER_MODEL, (0.0, 0.0), 5e6, window=20_000)
     assert theta is not None
     assert setting_length((theta[0], theta[1], 1)) <= 20_000
+
+
+def test_lengths_may_be_the_callers_own() -> None:
+    # 1000 documents leave no room for a round, so everything else is taken to its end.
+    assert best_setting(PAPER_MODEL, (0.0, 0.0), 1000, length=sum) == (500, 256, 5)
 
 
 def test_calls_add_up() -> None:

@@ -47,6 +47,45 @@ def test_gain_is_the_step_of_the_value(p: float, f_max: float, n: int) -> None:
     assert math.isclose(model.value(n + 1) - model.value(n), model.gain(n), abs_tol=1e-12)
 
 
+def test_figures_of_the_card() -> None:
+    model = SaturationModel(0.3, 0.8)
+    values = [model.value(n) for n in (1, 2, 4, 8, 16, 32)]
+    assert values == pytest.approx([0.24, 0.408, 0.6079, 0.7539, 0.7973, 0.8], abs=5e-5)
+    assert (model.gain(8), model.gain(9)) == pytest.approx((0.01384, 0.00968), abs=5e-6)
+    asked = [(0.3, 0.8, 0.01), (0.5, 1.0, 0.01), (0.1, 0.8, 0.01), (0.05, 0.6, 0.01), (0.9, 0.9, 0.001)]
+    assert [SaturationModel(p, f_max).saturation(eps) for p, f_max, eps in asked] == [9, 6, 20, 22, 3]
+    assert [BetaMix(0.5, 1.0).value(n) for n in (1, 4, 16)] == pytest.approx([0.3333, 0.5937, 0.7835], abs=5e-5)
+    chain = [chain_accuracy(0.3, 0.1, rounds) for rounds in (1, 2, 4, 16)]
+    assert chain == pytest.approx([0.3, 0.48, 0.6528, 0.7498], abs=5e-5)
+    assert chain_accuracy(0.3, 0.0, 4) == pytest.approx(0.7599)
+    mix = QuestionMix((0.9, 0.1, 0.02))
+    assert [mix.value(n) for n in (1, 4, 16)] == pytest.approx([0.340, 0.474, 0.697], abs=5e-4)
+    assert [mix.pooled().value(n) for n in (1, 4, 16)] == pytest.approx([0.34, 0.81, 0.999], abs=5e-3)
+    groups = [SaturationModel(0.5, 1.0), SaturationModel(0.2, 0.9), SaturationModel(0.05, 0.8)]
+    given = allocate(groups, 10)
+    assert given.units == (4, 6, 0)
+    assert given.total == pytest.approx(1.60157, abs=5e-6)
+
+
+@given(p=st.floats(0.01, 0.99), n=st.integers(1, 8))
+def test_alike_questions_have_the_expected_coverage_of_the_unbiased_estimator(p: float, n: int) -> None:
+    samples = 10
+    chances = [math.comb(samples, c) * p**c * (1 - p) ** (samples - c) for c in range(samples + 1)]
+    expected = math.fsum(chance * pass_at_k(samples, c, n) for c, chance in enumerate(chances))
+    assert SaturationModel(p).value(n) == pytest.approx(expected, abs=1e-9)
+
+
+def test_simulated_samples_follow_the_curve_with_an_oracle_and_not_with_a_vote() -> None:
+    rng, draws, p = derive(0, "simulated"), 4000, 0.4
+    for n in (1, 3, 9):
+        right = [sum(rng.random() < p for _ in range(n)) for _ in range(draws)]
+        covered = sum(count > 0 for count in right) / draws
+        assert covered == pytest.approx(SaturationModel(p).value(n), abs=0.03)
+        voted = sum(2 * count > n for count in right) / draws
+        assert voted == pytest.approx(two_answer_vote(p, n), abs=0.03)
+    assert two_answer_vote(p, 9) < two_answer_vote(p, 1)
+
+
 def test_certain_and_hopeless_units_saturate_at_once() -> None:
     assert SaturationModel(0.0).saturation(0.01) == 0
     assert SaturationModel(1.0).saturation(0.01) == 1

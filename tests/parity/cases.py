@@ -149,6 +149,8 @@ def compare(ours: Any, wanted: Any, path: str = "") -> Iterator[tuple[str, float
     """Yield where and by how much they differ; what must match exactly differs by 0 or by infinity."""
     if isinstance(wanted, Mapping) and isinstance(ours, Mapping):
         ours = {str(key): value for key, value in ours.items()}
+        if not wanted and not ours:
+            yield path, 0.0
         for key in wanted.keys() | ours.keys():
             if key in wanted and key in ours:
                 yield from compare(ours[key], wanted[key], f"{path}.{key}")

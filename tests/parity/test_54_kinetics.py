@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from ponder.numerics.cost_allocation import Option, best_model, oracle_allocation
 from ponder.numerics.cost_laws import (
     Cost,
     Form,
-    Option,
     Shape,
     attended_tokens,
-    best_model,
     block_topk_cost,
     block_topk_search,
     dense_cost,
     expected_cost,
-    oracle_allocation,
     topk_cost,
 )
 from ponder.numerics.pass_at_k import pass_at_k

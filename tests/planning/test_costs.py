@@ -46,6 +46,23 @@ def test_flops_are_those_of_the_usage_and_energy_that_of_the_meter() -> None:
     assert found == {"flops": 1e9, "joules": 100.0}
 
 
+def test_energy_follows_from_flops_where_the_hardware_is_declared() -> None:
+    used = {"policy": Usage(calls=1, prompt_tokens=10, completion_tokens=5, flops=6e9)}
+
+    def joules(**price: float) -> float | None:
+        table = PriceTable({"*": Price(prompt=0.0, completion=0.0, **price)})
+        return costs_of(used, {"policy": ModelInfo(fingerprint="m")}, prices=table).get("joules")
+
+    assert joules(flops_per_joule=2e9) == 3.0
+    assert joules(flops_per_joule=2e9, joules=0.1) == pytest.approx(1.5)  # measured per token goes first
+    assert joules() is None
+    unknown = {"policy": replace(used["policy"], flops=None)}
+    table = PriceTable({"*": Price(prompt=0.0, completion=0.0, flops_per_joule=2e9)})
+    assert "joules" not in costs_of(unknown, {"policy": ModelInfo(fingerprint="m")}, prices=table)
+    with pytest.raises(ConfigError, match="above 0"):
+        Price(prompt=0.0, completion=0.0, flops_per_joule=0.0)
+
+
 SHAPED = with_shape(
     ModelInfo(fingerprint="s"), Shape(active=1000, layers=2, heads=4, kv_heads=2, head_size=4, parameters=1200)
 )
@@ -133,6 +150,7 @@ def test_wrong_prices_name_their_line(tmp_path: Path) -> None:
         "[prices.x]\nprompt = 1\n",
         "[prices.x]\nprompt = 1\ncompletion = -2\n",
         "[prices.x]\nprompt=1\ncompletion=1\nx=1\n",
+        "[prices.x]\nprompt=1\ncompletion=1\nflops_per_joule=0\n",
         "prices = [",
     ],
 )

@@ -83,8 +83,17 @@ async def test_bayesian_stop_follows_the_beta_posterior() -> None:
     assert len(result.candidates) == 3
 
 
+async def test_gain_stop_ends_when_one_more_sample_adds_too_little() -> None:
+    # After n equal answers the expected gain is (n + 1) (n + 1)! n! / (2 n + 2)!: 0.05, 0.0143 and 0.0040 for 2, 3, 4.
+    result = await vote(*["7"] * 8, early_stop="gain", ahead=1)
+    assert (result.stopped, len(result.candidates)) == ("agreement", 4)
+    assert len((await vote(*["7"] * 8, early_stop="gain", least_gain=0.02, ahead=1)).candidates) == 3
+    assert len((await vote(*"12341234", early_stop="gain", ahead=1)).candidates) > 4  # nothing agrees yet
+
+
 @pytest.mark.parametrize(
-    "settings", [{"n": 0}, {"ahead": 0}, {"early_stop": "sometimes"}, {"confidence": 0.5}, {"confidence": 1.0}]
+    "settings",
+    [{"n": 0}, {"ahead": 0}, {"early_stop": "sometimes"}, {"confidence": 0.5}, {"confidence": 1.0}, {"least_gain": 0}],
 )
 async def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):

@@ -17,7 +17,7 @@ from ponder.bench.studies.page import Section, Table
 from ponder.bench.summary import summarise
 from ponder.core.errors import BadInput, MissingExtra
 from ponder.core.registry import laws, metrics
-from ponder.planning.laws.law import Law, Observation, held_out
+from ponder.planning.laws.law import Law, Observation, applies, held_out
 
 __all__ = ["front_section", "laws_section", "metrics_section", "observations"]
 
@@ -99,6 +99,8 @@ def laws_section(rows: Sequence[Row]) -> Section | None:
             continue
         for entry in laws.entries():
             law: Law = entry.make()
+            if not applies(law, points):
+                continue
             try:
                 report = law.fit(points).report()
             except (BadInput, MissingExtra) as err:

@@ -13,6 +13,7 @@ from ponder.core.errors import BadInput, ConfigError
 if TYPE_CHECKING:
     from ponder.core.model import Model
     from ponder.core.store import Store
+    from ponder.planning.costs import PriceTable
 
 __all__ = ["default_store", "model_options", "open_model", "open_store", "pairs", "read_prompt"]
 
@@ -87,14 +88,27 @@ def model_options(texts: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def open_model(spec: str, *, options: Mapping[str, Any] | None = None, endpoints: Path | None = None) -> Model:
-    """Open a model by its spelling, or by its name in an endpoints file.
+def open_model(
+    spec: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    endpoints: Path | None = None,
+    prices: PriceTable | None = None,
+) -> Model:
+    """Open a model by its spelling, or by its name in an endpoints file; a price table goes before its own prices.
 
     Raises:
         ConfigError: no such back-end or endpoint, or options that it does not have.
         MissingExtra: the back-end's extra is not installed.
         BadInput: a file is missing or broken.
     """
+    model = _open(spec, options, endpoints)
+    if prices is not None:
+        model.info = prices.priced(model.info, spec)
+    return model
+
+
+def _open(spec: str, options: Mapping[str, Any] | None, endpoints: Path | None) -> Model:
     from ponder.core.solve import load
 
     if endpoints is not None:

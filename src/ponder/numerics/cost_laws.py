@@ -2,8 +2,8 @@
 
 An eFLOP adds the bytes of keys and values read, times the hardware's FLOPs per byte, to the FLOPs. Attention grows with
 the square of the length, so that long answers cost far more than a count of FLOPs or tokens says.
-Paper: Sadhukhan et al. 2025, arXiv:2506.05333 (card 54): dense, oracle top-k and block top-k attention, expected cost,
-oracle allocation. Costs are in Tera (e)FLOPs.
+Paper: Sadhukhan et al. 2025, arXiv:2506.05333 (card 54): dense, oracle top-k and block top-k attention, expected cost.
+Costs are in Tera (e)FLOPs; what to spend them on is in `ponder.numerics.cost_allocation`.
 Differs: sparse laws take the exact number of attended tokens. The closed form is wrong for answers shorter than the
 budget leaves room for, and the released top-k code adds the term that it should subtract; both stay as `form`. As
 released, reading the weights and prefill are not counted, and only the dense law and the block search share the prompt
@@ -14,7 +14,7 @@ Cost: constant time. Needs: nothing beyond the base install.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -24,16 +24,13 @@ __all__ = [
     "INTENSITY",
     "Cost",
     "Form",
-    "Option",
     "Shape",
     "TransformerFlops",
     "attended_tokens",
-    "best_model",
     "block_topk_cost",
     "block_topk_search",
     "dense_cost",
     "expected_cost",
-    "oracle_allocation",
     "topk_cost",
 ]
 
@@ -285,41 +282,6 @@ def expected_cost(cost: Callable[[int], Cost], lengths: Sequence[int]) -> Cost:
     return Cost(
         math.fsum(one.compute for one in costs) / len(costs), math.fsum(one.memory for one in costs) / len(costs)
     )
-
-
-class Option(NamedTuple):
-    """One setting tried on one question.
-
-    Attributes:
-        model: that answers.
-        question: its id.
-        accuracy: in [0, 1].
-        cost: in any one unit.
-    """
-
-    model: str
-    question: Hashable
-    accuracy: float
-    cost: float
-
-
-def oracle_allocation(options: Sequence[Option], cap: float) -> dict[str, float]:
-    """Return, by model, the mean over questions of the best accuracy that costs at most `cap` a question.
-
-    An upper bound: the setting is chosen per question after its accuracy is seen. A question without a setting that
-    fits counts 0.
-    """
-    best: dict[str, dict[Hashable, float]] = {}
-    for option in options:
-        found = best.setdefault(option.model, {})
-        reached = option.accuracy if option.cost <= cap else 0.0
-        found[option.question] = max(found.get(option.question, 0.0), reached)
-    return {model: math.fsum(found.values()) / len(found) for model, found in best.items()}
-
-
-def best_model(accuracies: Mapping[str, float]) -> str:
-    """Return the model with the highest accuracy; of equal ones, the first."""
-    return max(accuracies, key=lambda model: accuracies[model])
 
 
 def _check(prompt: int, completion: int, trials: int, intensity: float, element_bytes: float) -> None:

@@ -12,7 +12,7 @@ Cost: a least-squares solution with six columns a round. Needs: numpy for fits, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias
@@ -289,6 +289,7 @@ def best_setting(
     *,
     grid: Sequence[Theta] | None = None,
     window: float = 1e6,
+    length: Callable[[Theta], float] = setting_length,
 ) -> Theta | None:
     """Return the setting with the highest expected value whose length fits; the first of equal ones.
 
@@ -298,6 +299,7 @@ def best_setting(
         budget: most tokens of all calls.
         grid: settings in order; by default `paper_grid`.
         window: most tokens of one call.
+        length: tokens of a setting, all calls together.
 
     Returns:
         The setting, or None where none fits.
@@ -305,7 +307,7 @@ def best_setting(
     fitting = [
         theta
         for theta in (paper_grid() if grid is None else grid)
-        if setting_length(theta) <= budget and setting_length((theta[0], theta[1], 1)) <= window
+        if length(theta) <= budget and length((theta[0], theta[1], 1)) <= window
     ]
     return max(fitting, key=lambda theta: model.value(theta, inform), default=None)
 

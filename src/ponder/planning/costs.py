@@ -40,17 +40,22 @@ class Price:
         completion: of a token written, >= 0.
         cached: of a token served by a prefix cache, >= 0; None charges it as any other.
         joules: per token, read or written, >= 0; None where unknown.
+        flops_per_joule: what the hardware computes with a joule, > 0, for a model whose FLOPs are known; used where
+            there is nothing measured per token.
     """
 
     prompt: float
     completion: float
     cached: float | None = None
     joules: float | None = None
+    flops_per_joule: float | None = None
 
     def __post_init__(self) -> None:
-        for value in (self.prompt, self.completion, self.cached, self.joules):
+        for value in (self.prompt, self.completion, self.cached, self.joules, self.flops_per_joule):
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"a price must be finite and at least 0, got {value!r}")
+        if self.flops_per_joule == 0:
+            raise ConfigError("flops_per_joule must be above 0: leave it out where it is not known")
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def costs_of(
         known["flops"].append(usage.flops)
         known["eflops"].append(_eflops(usage, info, intensity))
         known["usd"].append(_usd(usage, info, price))
-        known["joules"].append(None if price is None or price.joules is None else price.joules * usage.tokens)
+        known["joules"].append(_joules(usage, price))
     costs = {unit: math.fsum(found) for unit, values in known.items() if (found := _all_known(values))}
     if known["flops"] and watts is not None and seconds is not None:
         costs["joules"] = watts * seconds
@@ -123,7 +128,7 @@ def costs_of(
 
 
 def read_prices(file: Path | str) -> PriceTable:
-    """Read tables `[prices."MODEL GLOB"]` with `prompt`, `completion`, `cached` and `joules` from a TOML file.
+    """Read tables `[prices."MODEL GLOB"]` from a TOML file; their keys are the attributes of `Price`.
 
     Raises:
         BadInput: the file cannot be read, or is no TOML.
@@ -156,10 +161,13 @@ def _price(glob: str, table: object, source: _Source) -> Price:
     for key in ("prompt", "completion"):
         if key not in table:
             raise source.error(f"the prices of {glob!r} lack {key!r}", glob)
-    return Price(**table)
+    try:
+        return Price(**table)
+    except ConfigError as err:
+        raise source.error(str(err), glob, "flops_per_joule") from err
 
 
-_KEYS = ("prompt", "completion", "cached", "joules")
+_KEYS = ("prompt", "completion", "cached", "joules", "flops_per_joule")
 
 
 @dataclass(frozen=True)
@@ -199,6 +207,16 @@ def _usd(usage: Usage, info: ModelInfo, price: Price | None) -> float | None:
     fresh, cached = usage.prompt_tokens - usage.cached_tokens, usage.cached_tokens
     served = price.prompt if price.cached is None else price.cached
     return (fresh * price.prompt + cached * served + usage.completion_tokens * price.completion) / _MILLION
+
+
+def _joules(usage: Usage, price: Price | None) -> float | None:
+    if price is None:
+        return None
+    if price.joules is not None:
+        return price.joules * usage.tokens
+    if price.flops_per_joule is None or usage.flops is None:
+        return None
+    return usage.flops / price.flops_per_joule
 
 
 def _all_known(values: list[float | None]) -> list[float]:

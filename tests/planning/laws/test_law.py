@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from ponder.core.errors import BadInput
-from ponder.planning.laws.law import Observation, goodness, held_out
+from ponder.planning.laws.computation_allocation import ComputationAllocation
+from ponder.planning.laws.law import Observation, Settings, applies, goodness, held_out
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Constant:
             raise BadInput("no points")
         return Constant(sum(p.accuracy for p in points) / len(points))
 
-    def predict(self, n: float, settings: Mapping[str, float] | None = None) -> float:
+    def predict(self, n: float, settings: Settings | None = None) -> float:
         return self.value
 
     def report(self) -> dict[str, Any]:
@@ -67,3 +68,10 @@ def test_accuracies_that_do_not_vary_have_no_share_of_variance() -> None:
 def test_observation_refuses_what_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadInput):
         Observation(**{"n": 1, "accuracy": 0.5, **wrong})
+
+
+def test_a_law_of_several_dimensions_applies_to_points_that_have_them() -> None:
+    plain, full = Observation(n=1, accuracy=0.5), Observation(n=1, accuracy=0.5, settings={"k": 1, "m": 0, "n": 1})
+    assert applies(ComputationAllocation(), [full])
+    assert not applies(ComputationAllocation(), [full, plain])
+    assert applies(Constant(), [plain])

@@ -1,7 +1,9 @@
 """Control: the share of runs whose cost stayed in the range that was asked for.
 
 Source: metric 7 of the survey of Zhang et al. 2025, arXiv:2503.24235 (card 63).
-Differs: without a range of its own, a run is held to the token limit of its recorded budget.
+Differs: without a range of its own, a run is held to the token limit of its recorded budget. Metric 10 of the
+survey, (k, eps)-controllability, is no metric of runs: it needs the probability of a wanted output under each prompt
+tried (`ponder.numerics.control.is_controllable`).
 Cost: no model call. Needs: nothing beyond the base install.
 """
 

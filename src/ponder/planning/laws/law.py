@@ -11,11 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from ponder.core.errors import BadInput
 
-__all__ = ["Fitted", "HeldOut", "Law", "Observation", "goodness", "held_out"]
+__all__ = ["Fitted", "HeldOut", "Law", "Observation", "Settings", "applies", "goodness", "held_out"]
+
+# What else a point was measured with, by name: numbers, or names ("task", "model").
+Settings: TypeAlias = Mapping[str, float | str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +30,14 @@ class Observation:
         accuracy: share of questions answered rightly, in [0, 1].
         questions: how many the share is of, >= 1; fits weigh by it.
         cost: mean cost of a question, in any one unit, or None.
-        settings: further numbers, for laws of more than one dimension.
+        settings: what else it was measured with, for laws of more than one dimension.
     """
 
     n: float
     accuracy: float
     questions: int = 1
     cost: float | None = None
-    settings: Mapping[str, float] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.n) and self.n > 0):
@@ -50,7 +53,7 @@ class Observation:
 class Fitted(Protocol):
     """A law with its parameters."""
 
-    def predict(self, n: float, settings: Mapping[str, float] | None = None) -> float:
+    def predict(self, n: float, settings: Settings | None = None) -> float:
         """Return the accuracy expected at budget `n` > 0, in [0, 1]; laws of one dimension ignore `settings`."""
         ...
 
@@ -96,6 +99,12 @@ class HeldOut:
             "points": [dict(zip(names, point, strict=True)) for point in self.points],
             "fit": self.fitted.report(),
         }
+
+
+def applies(law: Law, points: Sequence[Observation]) -> bool:
+    """Return whether every point has the settings that the law names in its `dimensions`, where it names any."""
+    wanted: tuple[str, ...] = getattr(law, "dimensions", ())
+    return all(name in point.settings for point in points for name in wanted)
 
 
 def held_out(law: Law, points: Sequence[Observation], *, beyond: float) -> HeldOut:

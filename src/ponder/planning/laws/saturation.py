@@ -10,7 +10,7 @@ Cost: no model call. Needs: nothing beyond the base install.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from ponder.core.registry import laws
 from ponder.core.seeds import derive
 from ponder.numerics.intervals import Interval
 from ponder.numerics.saturation import BetaMix, SaturationModel, fit_weights
-from ponder.planning.laws.law import Observation, goodness
+from ponder.planning.laws.law import Observation, Settings, goodness
 
 __all__ = ["FittedSaturation", "Saturation"]
 
@@ -93,7 +93,7 @@ class FittedSaturation:
     points: tuple[Observation, ...]
     ceiling: Interval | None = None
 
-    def predict(self, n: float, settings: Mapping[str, float] | None = None) -> float:
+    def predict(self, n: float, settings: Settings | None = None) -> float:
         """Return the accuracy at n > 0 units."""
         return min(1.0, max(0.0, self.curve.value(n)))
 

@@ -10,13 +10,13 @@ Cost: no model call. Needs: nothing beyond the base install.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ponder.core.registry import laws
 from ponder.numerics.power_laws import Line, coverage_line, log_line
-from ponder.planning.laws.law import Observation, goodness
+from ponder.planning.laws.law import Observation, Settings, goodness
 
 __all__ = ["FittedCoverage", "FittedLine", "ParallelScaling", "SequentialScaling"]
 
@@ -42,7 +42,7 @@ class FittedLine:
     line: Line
     points: tuple[Observation, ...]
 
-    def predict(self, n: float, settings: Mapping[str, float] | None = None) -> float:
+    def predict(self, n: float, settings: Settings | None = None) -> float:
         """Return the accuracy at budget n > 0, cut to [0, 1]."""
         return min(1.0, max(0.0, self.line.at(math.log(n))))
 
@@ -74,7 +74,7 @@ class FittedCoverage:
     b: float
     points: tuple[Observation, ...]
 
-    def predict(self, n: float, settings: Mapping[str, float] | None = None) -> float:
+    def predict(self, n: float, settings: Settings | None = None) -> float:
         """Return the coverage at n > 0 samples, in [0, 1]."""
         return math.exp(-math.exp(min(700.0, math.log(self.a) - self.b * math.log(n))))
 

@@ -38,6 +38,7 @@ GUIDES = {
     "guides/engineer.md": "Better answers from your endpoint",
     "guides/researcher.md": "Compare methods at equal cost",
     "guides/tuning.md": "From your tasks to a policy",
+    "guides/harnesses.md": "Under inspect-ai and lm-eval",
     "guides/white-box.md": "Logits and hidden states",
     "guides/planned.md": "Gateway, vision, adaptation",
 }

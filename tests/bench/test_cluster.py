@@ -9,7 +9,9 @@ import warnings
 import pytest
 
 from ponder.bench.cluster import run_on_ray
+from ponder.bench.rows import read_rows
 from ponder.bench.runner import run_job
+from ponder.bench.traces import read_packed
 from ponder.core.errors import ConfigError
 from ponder.core.result import total
 from tests.bench.job_worlds import INFO, facts, job, small
@@ -78,6 +80,10 @@ async def test_a_node_killed_in_the_middle_loses_nothing_and_rows_are_those_of_a
     assert killed[0] < wanted.size(12)
     assert (done.done, done.stopped, dict(done.missing)) == (wanted.size(12), "done", {})
     assert facts(remote) == facts(local)
+    runs = [row.run for row in read_rows(remote / "rows.jsonl")]
+    traces = read_packed(remote / "traces.sqlite", runs)  # they came back with the rows
+    assert list(traces) == runs
+    assert all(told[-1].kind == "run" and told[-1].phase == "close" for told in traces.values())
     again = await run_job(wanted, remote, opener=lambda spec: pytest.fail("opened"))
     assert again.before == done.done
     more = await run_job(job(count=12, budgets=("", "calls=3")), remote, opener=_opener(0.0))

@@ -4,10 +4,15 @@ import asyncio
 
 import pytest
 
+from ponder.bench.rows import read_candidates, read_rows
 from ponder.bench.run_folder import RunFolder
 from ponder.bench.runner import run_job
-from ponder.core.errors import BadInput, ConfigError
-from tests.bench.job_worlds import facts, job, small
+from ponder.core.errors import BadInput, ConfigError, RequestRefused
+from ponder.core.result import total
+from ponder.core.seeds import derive
+from ponder.models.scripted import ScriptedModel
+from tests.bench.bench_doubles import small_reply
+from tests.bench.job_worlds import INFO, facts, job, small
 
 
 @pytest.fixture
@@ -52,3 +57,45 @@ def test_a_line_that_is_no_row_is_named(folder):
         file.write("[]\n")
     with pytest.raises(BadInput, match="not a row of this schema"):
         RunFolder(folder, job(), job().problems())
+
+
+def refusing(spec):
+    """Refuse some of the samples: the provider gives no answer to them, whatever is asked later."""
+
+    def reply(request, number):
+        refused = derive(request.seed, "refused").random() < 0.2
+        return RequestRefused("not this one", status=400) if refused else small_reply(request, number)
+
+    return ScriptedModel(replies=reply, name="small", info=INFO)
+
+
+def test_runs_with_failed_answers_are_made_again_where_that_is_asked_for(tmp_path):
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    asyncio.run(run_job(job(), whole, opener=small))
+    first = asyncio.run(run_job(job(), part, opener=refusing))
+    failed = [row for row in read_rows(part / "rows.jsonl") if row.failed]
+    lost = {(row.problem, c.index) for row in failed for c in read_candidates(part / "candidates.jsonl") if c.error}
+    assert first.done == 24
+    assert 0 < len(failed) < 24
+    same = asyncio.run(run_job(job(), part, opener=small))
+    assert (same.before, same.taken_out, dict(same.paid)) == (24, 0, {})
+    again = asyncio.run(run_job(job(), part, opener=small, retry_failed=True))
+    assert (again.before, again.taken_out, again.done) == (24 - len(failed), len(failed), 24)
+    assert 0 < total(again.paid).calls <= len(lost)  # nothing but what had failed
+    assert facts(part) == facts(whole)
+
+
+def test_a_kill_while_runs_are_taken_out_leaves_no_answer_without_its_row(tmp_path, monkeypatch):
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    asyncio.run(run_job(job(), whole, opener=small))
+    asyncio.run(run_job(job(), part, opener=refusing))
+
+    def killed(self):
+        raise BadInput("killed")
+
+    monkeypatch.setattr(RunFolder, "_cut_orphans", killed)
+    with pytest.raises(BadInput, match="killed"):
+        RunFolder(part, job(), job().problems(), retry_failed=True)
+    monkeypatch.undo()
+    asyncio.run(run_job(job(), part, opener=small))
+    assert facts(part) == facts(whole)

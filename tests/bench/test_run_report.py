@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import re
 import shutil
@@ -13,12 +14,15 @@ from pathlib import Path
 import pytest
 
 from ponder.bench.picture_files import standalone, write_pictures
+from ponder.bench.recorded_runs import Runs, read_runs
 from ponder.bench.report_sections import front_section, laws_section, metrics_section, observations
 from ponder.bench.rows import CandidateRow, Row, append_rows
-from ponder.bench.run_report import Runs, read_runs, run_report
+from ponder.bench.run_report import run_report
+from ponder.bench.runner import run_job
 from ponder.bench.studies.page import Study, render_markdown, render_page
 from ponder.core.errors import BadInput
 from ponder.core.usage import Usage
+from tests.bench.job_worlds import job, small
 from tests.bench.test_report import Page
 from tests.bench.test_tune import PROBLEMS, a_model, recorded
 
@@ -69,14 +73,11 @@ def test_what_a_model_wrote_is_escaped(rows: list[Row]) -> None:
     run = "r1"
     row = replace(rows[0], run=run, answer="<script>alert(1)</script>", result="t1")
     wrote = CandidateRow(run=run, problem=row.problem, index=0, text="<img src=x onerror=alert(1)>", usage=Usage())
-    found = run_report(
-        Runs(rows=(row,), candidates=(wrote,), prompts={row.problem: "<b>bold</b>"}, traces="a b/traces")
-    )
+    found = run_report(Runs(rows=(row,), candidates=(wrote,), prompts={row.problem: "<b>bold</b>"}))
     text = render_page(found)
     assert "<script>" not in text
     assert "<img" not in text
     assert "<b>bold" not in text
-    assert 'href="a%20b/traces/t1.jsonl"' in text
 
 
 def test_the_front_holds_what_nothing_beats(rows: list[Row]) -> None:
@@ -121,19 +122,20 @@ def test_cost_by_role_is_left_out_where_it_cannot_be_compared(rows: list[Row]) -
 
 def test_runs_are_read_from_folders_and_files(rows: list[Row], tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    (folder / "traces").mkdir(parents=True)
+    folder.mkdir()
+    (folder / "traces.sqlite").touch()
     append_rows(folder / "rows.jsonl", rows)
     append_rows(folder / "candidates.jsonl", [CandidateRow(run="x", problem="q0", index=0)])
     (folder / "problems.jsonl").write_text(json.dumps(PROBLEMS[0].to_json()) + "\n")
-    found = read_runs([folder, folder / "rows.jsonl"], tmp_path / "report.html")
+    found = read_runs([folder, folder / "rows.jsonl"])
     assert (len(found.rows), len(found.candidates)) == (2 * len(rows), 1)
     assert found.prompts == {"q0": "hard 0"}
-    assert found.traces == "run/traces"
+    assert found.traces == (folder / "traces.sqlite",)
     with pytest.raises(BadInput, match="cannot read"):
-        read_runs([tmp_path / "none.jsonl"], tmp_path / "report.html")
+        read_runs([tmp_path / "none.jsonl"])
     (folder / "problems.jsonl").write_text("{}\n")
     with pytest.raises(BadInput, match=r"problems.jsonl:1: not a problem"):
-        read_runs([folder], tmp_path / "report.html")
+        read_runs([folder])
     with pytest.raises(BadInput, match="no row"):
         run_report(Runs(rows=()))
 
@@ -155,22 +157,43 @@ def test_pictures_as_png(study: Study, tmp_path: Path) -> None:
         assert file.read_bytes().startswith(b"\x89PNG\r\n")
 
 
+def drawn(text: str, folder: Path, width: int) -> int:
+    """Draw a page in Chromium, check that it is not blank, and return the width that it takes of a window of `width`.
+
+    Headless Chromium has no window narrower than 500, so the page is measured in a frame.
+    """
+    page, shot, frame = folder / "report.html", folder / "report.png", folder / "frame.html"
+    page.write_text(text, encoding="utf-8")
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1300,1600"]
+    narrow = [*command[:-1], f"--window-size={width},1600"]
+    subprocess.run([*narrow, f"--screenshot={shot}", page.as_uri()], check=True, capture_output=True, timeout=120)
+    assert shot.read_bytes().startswith(b"\x89PNG")
+    assert shot.stat().st_size > 20_000  # not a blank page
+    # The page tells its own width to the frame around it: nothing may stand out at the side.
+    probe = "<script>parent.postMessage(document.documentElement.scrollWidth, '*')</script></body>"
+    inside = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text).replace("</body>", probe)
+    frame.write_text(
+        "<title>none</title><script>addEventListener('message', e => document.title = e.data)</script>"
+        f'<iframe width="{width}" height="1600" style="border:0" srcdoc="{html.escape(inside)}"></iframe>'
+    )
+    out = subprocess.run([*command, "--dump-dom", frame.as_uri()], check=True, capture_output=True, timeout=120)
+    title = re.search(r"<title>(\d+)</title>", out.stdout.decode())
+    assert title is not None
+    return int(title[1])
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="apt-get install chromium")
 @pytest.mark.parametrize("width", [400, 1200])
 def test_a_browser_draws_the_page(study: Study, tmp_path: Path, width: int) -> None:
-    page, shot = tmp_path / "report.html", tmp_path / "report.png"
-    page.write_text(render_page(study), encoding="utf-8")
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},1600"]
-    # The page writes its own width into its title: nothing may stand out at the side.
-    probe = "<script>document.title=document.documentElement.scrollWidth</script></body>"
-    measured = tmp_path / "measured.html"
-    text = page.read_text().replace("</body>", probe)
-    measured.write_text(re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text))
-    subprocess.run([*command, f"--screenshot={shot}", page.as_uri()], check=True, capture_output=True, timeout=120)
-    assert shot.read_bytes().startswith(b"\x89PNG")
-    assert shot.stat().st_size > 20_000  # not a blank page
-    out = subprocess.run([*command, "--dump-dom", measured.as_uri()], check=True, capture_output=True, timeout=120)
-    title = re.search(r"<title>(\d+)</title>", out.stdout.decode())
-    assert title is not None
-    assert int(title[1]) <= max(width, 500)  # headless Chromium has no window narrower than 500
+    assert drawn(render_page(study), tmp_path, width) <= width
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="apt-get install chromium")
+@pytest.mark.parametrize("width", [400, 1200])
+def test_a_browser_draws_the_page_with_every_trace_unfolded(tmp_path: Path, width: int) -> None:
+    asyncio.run(run_job(job(count=6), tmp_path / "run", opener=small))
+    text = render_page(run_report(read_runs([tmp_path / "run"])))
+    assert "Runs in detail" in text
+    assert drawn(text.replace("<details>", "<details open>"), tmp_path, width) <= width

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from ponder.bench.job import Grid
 from ponder.bench.rows import read_rows
 from ponder.bench.runner import run_job
+from ponder.bench.traces import read_packed
 from ponder.bench.worker import Brake, Patience
 from ponder.core.errors import BadInput, ConfigError, EndpointDown
 from ponder.core.model import ModelInfo, Sampling
@@ -185,6 +186,27 @@ async def test_an_endpoint_that_stays_away_ends_the_job_without_a_row(tmp_path):
     assert read_rows(tmp_path / "rows.jsonl") == []
 
 
+async def test_a_unit_that_breaks_while_the_endpoint_answers_is_left_out_after_three_tries(tmp_path):
+    first = job().problems()[0].problem.task.prompt
+
+    def replies(request, number):
+        return EndpointDown("it fell over") if request.messages[-1].text == first else small_reply(request, number)
+
+    told: list[str] = []
+    model = ScriptedModel(replies=replies, name="small", info=INFO)
+    done = await run_job(
+        job(), tmp_path, opener=lambda spec: model, patience=QUICK, concurrency=1, tell=lambda s: told.append(s.waiting)
+    )
+    ((why, count),) = done.missing.items()
+    assert "broken off 3 times, while the endpoint answered in between: " in why
+    assert "it fell over" in why
+    assert (count, done.done, done.stopped) == (6, 18, "done")
+    waits = list(dict.fromkeys(line for line in told if line))
+    assert len(waits) == 2  # none after the last try
+    assert "attempt 2 of 5" in waits[0]
+    assert "attempt 3 of 5" in waits[1]
+
+
 async def test_a_problem_that_cannot_be_run_is_left_out_and_said(tmp_path):
     tight = small_model(info=ModelInfo(fingerprint="tight", context=5))
     done = await run_job(job(), tmp_path, opener=lambda spec: tight)
@@ -243,3 +265,5 @@ def test_a_killed_job_goes_on_without_repeating_or_losing_anything(tmp_path, see
     assert done.before >= 1
     assert facts(killed) == facts(whole)
     assert total(done.paid).calls == 16 - stored  # what was paid for is not paid for again
+    runs = [row.run for row in read_rows(killed / "rows.jsonl")]
+    assert list(read_packed(killed / "traces.sqlite", runs)) == runs

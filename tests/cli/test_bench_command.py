@@ -8,6 +8,7 @@ from ponder.bench.rows import read_candidates, read_rows
 from ponder.bench.runner import Done
 from ponder.cli.bench_view import Progress, show_done
 from ponder.core.usage import Usage
+from ponder.models.scripted import ScriptedModel
 
 SMALL = ("-m", "scripted:12|18|45", "--count", "3", "--sizes", "1,2")
 
@@ -47,6 +48,21 @@ def test_grids_verifiers_seeds_roles_and_prices(ponder, tmp_path):
     assert {row.verifier for row in rows} == {"", "arithmetic", "judge"}
     assert all(row.roles == {"judge": "scripted:7"} and row.costs["usd"] > 0 for row in rows)
     assert "USD" in done.out
+
+
+def test_a_budget_in_dollars_is_kept_by_the_price_table(ponder, tmp_path):
+    prices = tmp_path / "prices.toml"
+    prices.write_text('[prices."scripted:*"]\nprompt = 0.0\ncompletion = 1e6\n', encoding="utf-8")  # 1 USD a token
+    asked = ["bench", *SMALL, "--method", "self_consistency:n=8,early_stop=none", "--budget", "usd=3"]
+    without = ponder(*asked, "--out", str(tmp_path / "without"))
+    assert "needs prices" in without.err
+    done = ponder(*asked, "--price-table", str(prices), "--out", str(tmp_path / "run"))
+    assert done.code == 0, done.err
+    rows = read_rows(tmp_path / "run" / "rows.jsonl")
+    assert rows
+    assert all(0 < row.costs["usd"] <= 3 for row in rows)
+    assert all(row.nominal.usd == row.costs["usd"] for row in rows)
+    assert {row.stopped for row in rows} == {"budget"}
 
 
 def test_a_job_file_and_a_changed_one(ponder, tmp_path):
@@ -120,3 +136,36 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(capsys):
         "it answers again",
         "5 of 9 runs, 4 s, 1 left out, 0 tokens paid",
     ]
+
+
+def test_traces_are_kept_unless_that_is_not_wanted_and_a_report_shows_them(ponder, tmp_path):
+    kept, none, page = tmp_path / "kept", tmp_path / "none", tmp_path / "r.html"
+    assert ponder("bench", *SMALL, "--out", str(kept)).code == 0
+    assert ponder("bench", *SMALL, "--no-traces", "--out", str(none)).code == 0
+    assert (kept / "traces.sqlite").exists()
+    assert not (none / "traces.sqlite").exists()
+    assert ponder("report", str(kept), "-o", str(page)).code == 0
+    assert "Runs in detail" in page.read_text(encoding="utf-8")
+    assert ponder("report", str(kept), "-o", str(page), "--traces", "0").code == 0
+    assert "Runs in detail" not in page.read_text(encoding="utf-8")
+    assert ponder("report", str(none), "-o", str(page)).code == 0
+    assert "Runs in detail" not in page.read_text(encoding="utf-8")
+
+
+def test_failed_answers_are_said_and_made_again(ponder, tmp_path, monkeypatch):
+    usual = ScriptedModel.from_spec
+
+    def failing(rest, **options):
+        return replace(usual(rest, **options), fail_every=4)
+
+    out = tmp_path / "run"
+    monkeypatch.setattr(ScriptedModel, "from_spec", failing)
+    first = ponder("bench", *SMALL, "--out", str(out))
+    failed = sum(row.failed > 0 for row in read_rows(out / "rows.jsonl"))
+    assert failed > 0
+    assert "the provider failed to give an answer: --retry-failed asks again." in first.out
+    monkeypatch.setattr(ScriptedModel, "from_spec", usual)
+    again = ponder("bench", *SMALL, "--out", str(out), "--retry-failed")
+    assert f"made again, as the provider had failed to give an answer: {failed} run" in again.err
+    assert "provider failed" not in again.out
+    assert not any(row.failed for row in read_rows(out / "rows.jsonl"))

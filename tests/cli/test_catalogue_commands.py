@@ -1,4 +1,4 @@
-"""`ponder methods` and `ponder models`."""
+"""`ponder methods`, `ponder verifiers` and `ponder models`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import pytest
 
 from ponder.cli.methods import settings_of
-from ponder.core.registry import models, strategies
+from ponder.cli.verifiers import cost_of
+from ponder.core.registry import models, strategies, verifiers
 from ponder.models import fetch
 from tests.cli.command import Command
 
@@ -49,9 +50,49 @@ def test_papers_are_65_rows(ponder: Command) -> None:
     assert len(ponder("methods", "--papers").out.splitlines()) == 67
 
 
+def test_verifiers_are_all_listed_one_a_line(ponder: Command) -> None:
+    lines = ponder("verifiers").out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == verifiers.names()
+    gold = {line.split()[0] for line in lines[1:] if " oracle " in line}
+    assert gold == {entry.name for entry in verifiers.entries() if entry.oracle}
+    assert gold
+
+
+def test_verifiers_as_json_have_their_facts(ponder: Command) -> None:
+    facts = {fact["name"]: fact for fact in json.loads(ponder("verifiers", "--json").out)}
+    assert list(facts) == verifiers.names()
+    assert facts["judge"]["access"] == ["text"]
+    assert facts["arithmetic"]["access"] == []
+    assert facts["hidden_tests"]["oracle"] is True
+    assert facts["prm"]["needs"] == ["torch"]
+    assert facts["judge"]["cost"] == 'one call of the role "judge" for each distinct answer text, in parallel'
+    assert facts["arithmetic"]["cost"] == "no model call"
+
+
+def test_every_verifier_says_what_it_costs_and_documents_its_settings() -> None:
+    assert [entry.name for entry in verifiers.entries() if not cost_of(entry)] == []
+    lacking = [(e.name, s.name) for e in verifiers.entries() for s in settings_of(e) if not s.meaning]
+    assert not lacking
+
+
+def test_a_verifier_is_shown_with_its_settings(ponder: Command) -> None:
+    said = ponder("verifiers", "show", "judge").out
+    assert "max_tokens" in said
+    assert "--verifier-set" in said
+    assert "uses gold" in ponder("verifiers", "show", "hidden_tests").out
+    assert json.loads(ponder("verifiers", "show", "judge", "--json").out)["header"].startswith("LLM judge")
+    done = ponder("verifiers", "show", "juge")
+    assert (done.code, done.err) == (2, "ponder: no verifier is called 'juge'. Did you mean 'judge'?\n")
+
+
 def test_models_are_all_listed(ponder: Command) -> None:
     said = json.loads(ponder("models", "--json").out)
     assert [backend["name"] for backend in said["backends"]] == models.names()
+    assert all(backend["determinism"] for backend in said["backends"])
+    assert "depends on its settings" not in str(said)
+    said_of = {backend["name"]: backend["determinism"] for backend in said["backends"]}
+    assert said_of["scripted"] == "exact"
+    assert "one slot" in said_of["llamacpp"]
     assert said["fetchable"] == dict.fromkeys(fetch.SOURCES)
     assert "not here: ponder models get smollm2" in ponder("models").out
 

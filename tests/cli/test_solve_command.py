@@ -268,3 +268,20 @@ def test_estimate_names_the_calls_of_a_judge(ponder: Command) -> None:
 
 def test_estimate_refuses_what_a_run_would_refuse(ponder: Command) -> None:
     assert "needs prices" in ponder("solve", "a", "--model", "scripted:a", "--estimate", "--budget", "usd=1").err
+
+
+def test_a_model_in_a_further_role_is_asked_and_booked_there(ponder: Command) -> None:
+    done = ponder("solve", "Hi", "--model", "scripted:a|b", "--verifier", "judge", "--role", "judge=scripted:Score: 7")
+    assert done.code == 0
+    assert [line.partition(":")[0] for line in done.err.splitlines()[1:]] == ["judge", "policy"]
+    refused = ponder("solve", "Hi", "--model", "scripted:a", "--role", "policy=scripted:b", "--no-store")
+    assert "--model, not a further role" in refused.err
+
+
+def test_a_price_table_makes_a_budget_in_dollars_possible(ponder: Command, tmp_path: Path) -> None:
+    refused = ponder("solve", "Hi", "--model", "scripted:a", "--budget", "usd=1", "--no-store")
+    assert refused.code != 0
+    table = tmp_path / "prices.toml"
+    table.write_text('[prices."scripted:a"]\nprompt = 1.0\ncompletion = 2.0\n')
+    done = ponder("solve", "Hi", "--model", "scripted:a", "--budget", "usd=1", "--no-store", "--price-table", str(table))
+    assert (done.code, done.out) == (0, "a\n")

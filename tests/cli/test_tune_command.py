@@ -53,3 +53,18 @@ def test_wrong_questions_are_answered_in_one_line(ponder: Command, runs: Path, a
     assert found.code == 2
     assert said in found.err
     assert len(found.err.strip().splitlines()) == 1
+
+
+def test_a_policy_that_is_one_fixed_choice_says_so_in_place_of_equal_rows(
+    ponder: Command, runs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "policy.json"
+    assert ponder("tune", "--runs", str(runs), "-o", str(out), "--thin", "1000").code == 0
+    said = ponder("explain-policy", str(out)).out
+    assert "the policy is one fixed choice" in said
+    assert "the best fixed choice" not in said
+    held = json.loads(ponder("explain-policy", str(out), "--json").out)["evidence"]["held_out"]
+    assert held["fixed"]["cost"] == held["cost"]  # the numbers are all there for programs
+    other = ponder("tune", "--runs", str(runs), "-o", str(out), "--objective", "cost", "--slack", "0.02").out
+    assert "the policy is one fixed choice" not in other
+    assert "the best fixed choice" in other

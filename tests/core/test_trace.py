@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ponder.core.errors import BadInput
-from ponder.core.trace import Event, Trace, read_trace
+from ponder.core.trace import Event, Trace, parse_lines, read_trace
 
 
 def test_file_holds_the_same_events_while_the_run_goes_on(tmp_path: Path) -> None:
@@ -65,3 +65,14 @@ def test_full_disk_keeps_the_events_in_memory(caplog: pytest.LogCaptureFixture) 
     assert trace.file_error is not None
     assert "No space" in trace.file_error
     assert len(caplog.records) == 1
+
+
+def test_an_id_may_be_given_and_lines_are_read_from_anywhere():
+    trace = Trace(id="run-7")
+    trace.close(trace.open("run", method="m"), "run")
+    assert trace.id == "run-7"
+    assert Trace().id != Trace().id
+    lines = [event.to_line() for event in trace.events]
+    assert [event.kind for event in parse_lines([*lines, "", lines[0][:20]], "here")] == ["run", "run"]
+    with pytest.raises(BadInput, match="here:1: not a line of a trace"):
+        parse_lines(["[]", lines[0]], "here")

@@ -32,6 +32,7 @@ TIER = {
     "bench": 7,
     "gateway": 8,
     "web": 8,
+    "harness": 8,
     "cli": 9,
     "__main__": 10,
 }

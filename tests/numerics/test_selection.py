@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -142,3 +143,26 @@ def test_counts_beyond_the_samples_are_refused():
 def test_consensus_of_too_many_samples_is_refused():
     with pytest.raises(ConfigError, match="at most 1,000"):
         selection.consensus_at(np.zeros((1, 1001), dtype=int), np.ones((1, 1001), dtype=bool), [1])
+
+
+@given(questions(), st.data())
+def test_best_at_is_the_mean_over_all_subsets(tasks, data):
+    _, scores = arrays(tasks)
+    right = np.array([[data.draw(st.booleans()) for _ in row] for row in scores])
+    width = scores.shape[1]
+    found = selection.best_at(scores, right, range(1, width + 1))
+    for task in range(len(scores)):
+        for k in range(1, width + 1):
+            shares = []
+            for subset in itertools.combinations(range(width), k):
+                held = [at for at in subset if not math.isnan(scores[task, at])]
+                top = [at for at in held if scores[task, at] == max(scores[task, held])]
+                shares.append(sum(right[task, at] for at in top) / len(top) if top else 0)
+            assert found[task, k - 1] == pytest.approx(sum(shares) / len(shares))
+
+
+def test_best_at_refuses_other_shapes_and_sizes():
+    with pytest.raises(BadInput):
+        selection.best_at(np.zeros((1, 2)), np.zeros((1, 3), dtype=bool), [1])
+    with pytest.raises(ConfigError):
+        selection.best_at(np.zeros((1, 2)), np.zeros((1, 2), dtype=bool), [3])

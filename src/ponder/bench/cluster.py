@@ -26,6 +26,7 @@ from ponder.bench.progress import Status
 from ponder.bench.rows import CandidateRow, Row
 from ponder.bench.run_folder import STORE, RunFolder
 from ponder.bench.runner import Done, Session
+from ponder.bench.traces import pack
 from ponder.bench.worker import Brake, Opening, Patience, Worker
 from ponder.core.errors import ConfigError
 from ponder.core.model import Model, ModelInfo
@@ -53,7 +54,7 @@ class _Met(NamedTuple):
 class _Report:
     """What a worker sends back of one unit."""
 
-    runs: list[tuple[Row, list[CandidateRow]]] = field(default_factory=list)
+    runs: list[tuple[Row, list[CandidateRow], bytes | None]] = field(default_factory=list)
     answers: list[Kept] = field(default_factory=list)
     models: dict[str, _Met] = field(default_factory=dict)
     wasted: Mapping[str, Usage] = field(default_factory=dict)
@@ -64,9 +65,17 @@ class _Report:
 class _Remote:
     """The worker's side: an actor, whose methods run in its own event loop."""
 
-    def __init__(self, job: Job, opener: Opening, patience: Patience, store: str, prices: PriceTable | None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        opener: Opening,
+        patience: Patience,
+        store: str,
+        prices: PriceTable | None,
+        traces: bool,
+    ) -> None:
         self._models: dict[str, _Met] = {}
-        self._keep_text, self._store = job.keep_text, ReadOnly(store)
+        self._keep_text, self._store, self._traces = job.keep_text, ReadOnly(store), traces
         self._worker = Worker(job, opener, patience=patience, met=self._met, prices=prices)
 
     async def run(self, unit: Unit) -> _Report:
@@ -74,7 +83,8 @@ class _Remote:
         report = _Report(models=self._models)
 
         def keep(run: Run) -> None:
-            report.runs.append((run.row, run.candidates(keep_text=self._keep_text)))
+            trace = pack(run.trace.events) if self._traces else None
+            report.runs.append((run.row, run.candidates(keep_text=self._keep_text), trace))
 
         box = Outbox(self._store)
         report.why = await self._worker.run(unit, box, keep)
@@ -106,6 +116,8 @@ async def run_on_ray(
     patience: Patience | None = None,
     tell: Callable[[Status], None] | None = None,
     prices: PriceTable | None = None,
+    traces: bool = True,
+    retry_failed: bool = False,
 ) -> Done:
     """Run what is missing of a job on a Ray cluster.
 
@@ -121,6 +133,8 @@ async def run_on_ray(
         patience: of a worker with dead endpoints.
         tell: called when something has changed.
         prices: by spelling of the model, for the costs in rows.
+        traces: keep a trace of each run.
+        retry_failed: make the runs of the folder again that have answers which the provider did not give.
 
     Raises:
         ConfigError: the folder holds another job, models and methods do not fit together, or no cluster is there.
@@ -132,14 +146,15 @@ async def run_on_ray(
         raise ConfigError(f"workers and concurrency must be at least 1, got {workers!r} and {concurrency!r}")
     brake = brake or Brake()
     named = job.problems() if problems is None else problems
-    with RunFolder(path, job, named) as folder:
-        session = Session(job, folder, named, tell)
+    with RunFolder(path, job, named, retry_failed=retry_failed) as folder:
+        session = Session(job, folder, named, tell, traces=traces)
         session.tally.say()
         todo = deque(unit for spec in job.models for unit in session.units(spec))
         if not todo:
             return session.done(brake)
         mine = _connect(ray, address)
-        arguments = job, opener or Opener(), patience or Patience(), str((folder.path / STORE).absolute()), prices
+        store = str((folder.path / STORE).absolute())
+        arguments = job, opener or Opener(), patience or Patience(), store, prices, traces
         actor = ray.remote(_Remote).options(
             num_cpus=_CPUS, max_restarts=-1, max_concurrency=max(2, -(-concurrency // workers))
         )
@@ -211,8 +226,8 @@ class _Desk:
             folder.meet(spec, *met)
         for key, fingerprint, completion in report.answers:  # before the rows: a row says that all is there
             folder.store.put(key, ModelInfo(fingerprint=fingerprint), completion)
-        for row, candidates in report.runs:
-            self._session.write(row, candidates)
+        for row, candidates, trace in report.runs:
+            self._session.write(row, candidates, trace)
         self._session.tally.spend(report.wasted)
         self._session.close(unit, report.why)
         self.gave_up = self.gave_up or report.gave_up

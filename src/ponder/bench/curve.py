@@ -26,6 +26,7 @@ from ponder.core.result import Result, total
 from ponder.core.siblings import Progress
 from ponder.core.solve import Control, solve
 from ponder.core.store import Store
+from ponder.core.trace import Trace
 from ponder.engines.confidence import self_certainty
 from ponder.planning.costs import PriceTable, costs_of
 from ponder.planning.difficulty import Evidence
@@ -86,6 +87,7 @@ class Run:
         grades: of each candidate, in the order of `result.candidates`; None where it cannot be graded.
         groups: of each candidate, the index of the first with an equal answer; None where there is no answer.
         row: the record.
+        trace: what happened; its id is the key of the run, where the run has one.
     """
 
     problem: Problem
@@ -94,6 +96,7 @@ class Run:
     grades: tuple[bool | None, ...]
     groups: tuple[int | None, ...] = ()
     row: Row
+    trace: Trace = field(default_factory=Trace)
 
     @property
     def broken_off(self) -> bool:
@@ -169,6 +172,7 @@ async def run_points(
     pace, grader = _Pace(), _Grader(problem)
     for index in sorted(range(len(points)), key=lambda i: _costliest_first(points[i])):
         point = points[index]
+        trace = Trace(id=keys[index])
         result = await solve(
             problem.task,
             model=model,
@@ -179,6 +183,7 @@ async def run_points(
             roles=roles,
             sampling=sampling,
             store=store,
+            trace=trace,
             control=control,
             progress=progress,
             **point.settings,
@@ -222,7 +227,7 @@ async def run_points(
             evidence=Evidence.of(result.candidates, groups=groups, verifier=point.verifier or "", grades=grades),
             **_flaws(result),
         )
-        run = Run(problem=problem, point=point, result=result, grades=grades, groups=groups, row=row)
+        run = Run(problem=problem, point=point, result=result, grades=grades, groups=groups, row=row, trace=trace)
         runs[index] = run
         if tell is not None:
             tell(run)

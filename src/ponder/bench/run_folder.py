@@ -1,7 +1,8 @@
 """The folder of a bench job: what was asked, every row and answer, written so that a kill loses nothing.
 
-job.json, problems.jsonl, rows.jsonl, candidates.jsonl, store.sqlite. The candidates of a run are written first and its
-row last: a row says that the run is whole. On opening, a torn last line is cut, and candidates without their row too.
+job.json, problems.jsonl, rows.jsonl, candidates.jsonl, traces.sqlite, store.sqlite. The trace and the candidates of a
+run are written first and its row last: a row says that the run is whole. On opening, a torn last line is cut, and
+candidates without their row too. Runs with answers that the provider did not give can be taken out, to be made again.
 Source: our own (DESIGN §6). One process writes; a second one is refused. What a power failure may take is the end of
 the files, which is run again.
 Cost: no model call. Needs: nothing beyond the base install.
@@ -12,19 +13,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 from ponder._version import __version__
 from ponder.bench.job import Job, Named
 from ponder.bench.rows import CandidateRow, Row, to_lines
+from ponder.bench.traces import LIMIT, Traces
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.store import Store
 
-__all__ = ["CANDIDATES", "JOB", "PROBLEMS", "ROWS", "STORE", "RunFolder"]
+__all__ = ["CANDIDATES", "JOB", "PROBLEMS", "ROWS", "STORE", "TRACES", "RunFolder"]
 
 SCHEMA = 1
 JOB, PROBLEMS, ROWS, CANDIDATES, STORE = "job.json", "problems.jsonl", "rows.jsonl", "candidates.jsonl", "store.sqlite"
+TRACES = "traces.sqlite"
+_RETRY = ".retry"  # there while runs are being taken out
 _HEAD = b'{"v": 2, "run": "'  # how every row of this schema begins: its key is read without parsing the line
 _BLOCK = 1 << 20
 
@@ -36,6 +41,8 @@ class RunFolder:
         path: made where there is none.
         job: what is to be run; it may add cells to the job that the folder holds, and nothing else.
         problems: of the job, drawn anew.
+        retry_failed: take out the runs with answers that the provider did not give, so that they are made again.
+        trace_limit: bytes of all traces; what comes later is not kept.
 
     Raises:
         ConfigError: the folder holds another job, or other problems; the message says what differs.
@@ -44,12 +51,23 @@ class RunFolder:
     Attributes:
         path: the folder.
         done: keys of the runs that are there.
+        taken_out: how many runs are to be made again.
         store: the response store.
     """
 
-    def __init__(self, path: Path | str, job: Job, problems: Sequence[Named]) -> None:
-        self.path, self.job = Path(path), job
+    def __init__(
+        self,
+        path: Path | str,
+        job: Job,
+        problems: Sequence[Named],
+        *,
+        retry_failed: bool = False,
+        trace_limit: int = LIMIT,
+    ) -> None:
+        self.path, self.job, self.trace_limit = Path(path), job, trace_limit
         self.done: set[str] = set()
+        self.taken_out = 0
+        self._traces: Traces | None = None
         self._models: dict[str, Any] = {}
         self._open: list[IO[bytes]] = []
         try:
@@ -64,6 +82,8 @@ class RunFolder:
             self._write_problems(problems)
             if before != job:
                 self._write_job()
+            if retry_failed:
+                self._take_out_failed()
             self.done = _keys(self._repaired(ROWS))
             self._cut_orphans()
             self._rows, self._candidates = self._append(ROWS), self._append(CANDIDATES)
@@ -81,12 +101,23 @@ class RunFolder:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def write(self, row: Row, candidates: Sequence[CandidateRow]) -> None:
+    def write(self, row: Row, candidates: Sequence[CandidateRow], trace: bytes | None = None) -> None:
         """Append a run.
 
+        Args:
+            row: of the run; it names its trace only where that is kept.
+            candidates: of the run.
+            trace: made by `pack`, or None.
+
         Raises:
+            BadInput: the file of traces cannot be opened.
             OSError: the disk does not take it.
         """
+        if trace is not None and self._traces is None:
+            self._traces = Traces(self.path / TRACES, limit=self.trace_limit)
+        kept = trace is not None and self._traces is not None and self._traces.put(row.run, trace)
+        if row.result != (name := row.run if kept else ""):
+            row = replace(row, result=name)
         if candidates:
             self._candidates.write(to_lines(candidates).encode())
             self._candidates.flush()
@@ -110,10 +141,17 @@ class RunFolder:
             self._models[spec] = {"name": name, "fingerprint": fingerprint, "parameters": parameters}
             self._write_job()
 
+    @property
+    def untraced(self) -> str:
+        """Why traces are not kept any more, or ""."""
+        return "" if self._traces is None else self._traces.error or ""
+
     def close(self) -> None:
         """Close all files."""
         if hasattr(self, "store"):
             self.store.close()
+        if self._traces is not None:
+            self._traces.close()
         while self._open:
             self._open.pop().close()
 
@@ -192,9 +230,28 @@ class RunFolder:
                 file.truncate(end)
         return path
 
+    def _take_out_failed(self) -> None:
+        """Take out the rows with failed answers; the mark says that their candidates have to go as well."""
+        whole = [line for line in self._repaired(ROWS).read_bytes().splitlines(keepends=True) if line.strip()]
+        kept = [line for line in whole if not json.loads(line).get("failed")]
+        self.taken_out = len(whole) - len(kept)
+        if self.taken_out:
+            (self.path / _RETRY).touch()
+            self._replace(ROWS, kept)
+
+    def _replace(self, name: str, lines: Sequence[bytes]) -> None:
+        new = self.path / f"{name}.new"
+        new.write_bytes(b"".join(lines))
+        os.replace(new, self.path / name)
+
     def _cut_orphans(self) -> None:
-        """Cut the candidates at the end whose row was not written any more."""
+        """Cut the candidates whose row is not there: at the end, or anywhere where runs were taken out."""
         path = self._repaired(CANDIDATES)
+        if (self.path / _RETRY).exists():
+            lines = path.read_bytes().splitlines(keepends=True)
+            self._replace(CANDIDATES, [line for line in lines if _key(line) in self.done])
+            (self.path / _RETRY).unlink()
+            return
         with open(path, "r+b") as file:
             end = file.seek(0, os.SEEK_END)
             while end:

@@ -20,6 +20,7 @@ from ponder.bench.opening import Opener
 from ponder.bench.progress import Status, Tally
 from ponder.bench.rows import CandidateRow, Row
 from ponder.bench.run_folder import RunFolder
+from ponder.bench.traces import pack
 from ponder.bench.worker import Brake, Opening, Patience, Worker
 from ponder.core.errors import ConfigError, Stopped
 from ponder.core.model import Model
@@ -44,6 +45,8 @@ class Done:
         before: the session.
         missing: why runs are missing, and how many for each reason; the next session tries them again.
         paid: what was sent in this session, by role.
+        taken_out: runs that were there and are made again, as the provider had failed to give an answer.
+        untraced: why traces were not kept, or "".
         seconds: time of the session.
         stopped: "done", "cancelled", or "endpoint" where one did not come back.
         detail: the same in words.
@@ -55,6 +58,8 @@ class Done:
     before: int
     missing: Mapping[str, int] = field(default_factory=dict)
     paid: Mapping[str, Usage] = field(default_factory=dict)
+    taken_out: int = 0
+    untraced: str = ""
     seconds: float = 0.0
     stopped: Stopped = "done"
     detail: str = ""
@@ -68,12 +73,19 @@ class Session:
         folder: open.
         problems: of the job.
         tell: called when something has changed.
+        traces: keep a trace of each run.
     """
 
     def __init__(
-        self, job: Job, folder: RunFolder, problems: Sequence[Named], tell: Callable[[Status], None] | None = None
+        self,
+        job: Job,
+        folder: RunFolder,
+        problems: Sequence[Named],
+        tell: Callable[[Status], None] | None = None,
+        *,
+        traces: bool = True,
     ) -> None:
-        self.job, self.folder, self.problems = job, folder, problems
+        self.job, self.folder, self.problems, self.traces = job, folder, problems, traces
         total = job.size(len(problems))
         left = sum(len(unit.keys) for spec in job.models for unit in self.units(spec))
         self.tally = Tally(total=total, before=total - left, tell=tell)
@@ -85,11 +97,12 @@ class Session:
 
     def keep(self, run: Run) -> None:
         """Write a run."""
-        self.write(run.row, run.candidates(keep_text=self.job.keep_text))
+        trace = pack(run.trace.events) if self.traces else None
+        self.write(run.row, run.candidates(keep_text=self.job.keep_text), trace)
 
-    def write(self, row: Row, candidates: Sequence[CandidateRow]) -> None:
-        """Write the rows of a run."""
-        self.folder.write(row, candidates)
+    def write(self, row: Row, candidates: Sequence[CandidateRow], trace: bytes | None) -> None:
+        """Write the rows and the trace of a run."""
+        self.folder.write(row, candidates, trace)
         self.tally.add(row)
 
     def close(self, unit: Unit, why: str) -> None:
@@ -110,6 +123,8 @@ class Session:
             before=status.before,
             missing=dict(self.missing),
             paid=status.paid,
+            taken_out=self.folder.taken_out,
+            untraced=self.folder.untraced,
             seconds=status.seconds,
             stopped=stopped,
             detail=brake.why or gave_up,
@@ -128,6 +143,8 @@ async def run_job(
     tell: Callable[[Status], None] | None = None,
     progress: Progress | None = None,
     prices: PriceTable | None = None,
+    traces: bool = True,
+    retry_failed: bool = False,
 ) -> Done:
     """Run what is missing of a job in this process.
 
@@ -142,6 +159,8 @@ async def run_job(
         tell: called when something has changed.
         progress: called with (span, text, tokens) as tokens stream.
         prices: by spelling of the model, for the costs in rows.
+        traces: keep a trace of each run.
+        retry_failed: make the runs of the folder again that have answers which the provider did not give.
 
     Raises:
         ConfigError: the folder holds another job, or models and methods do not fit together.
@@ -151,8 +170,8 @@ async def run_job(
         raise ConfigError(f"concurrency must be at least 1, got {concurrency!r}")
     brake = brake or Brake()
     named = job.problems() if problems is None else problems
-    with RunFolder(path, job, named) as folder:
-        session = Session(job, folder, named, tell)
+    with RunFolder(path, job, named, retry_failed=retry_failed) as folder:
+        session = Session(job, folder, named, tell, traces=traces)
         session.tally.say()
 
         def met(spec: str, model: Model) -> None:

@@ -11,8 +11,8 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 from ponder.bench.answers import Answers
 from ponder.bench.curve import Run, run_points
@@ -34,9 +34,11 @@ __all__ = ["Brake", "Patience", "Worker"]
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Opening = Callable[[str], Model]
+Found = Literal["there", "back", "gone"]
 
-# Times that a unit may be broken off before it is left out of this session; the next one tries it again.
-_TRIES = 5
+# Times that a unit may be broken off before it is left out of this session; the next one tries it again. Where its
+# endpoint answered in between and the error is the same each time, the unit is to blame, and less is enough.
+_TRIES, _SAME = 5, 3
 
 
 class Brake(Control):
@@ -112,7 +114,7 @@ class Worker:
         met: called with each spelling and the model that it opened; may refuse it.
         waiting: called with a line when an endpoint is waited for, and with "" when it is back.
         progress: called with (span, text, tokens) as tokens stream.
-        prices: by spelling of the model, for the costs in rows.
+        prices: by spelling of the model, for budgets in dollars and for the costs in rows.
 
     Attributes:
         gave_up: why the job must end, or "".
@@ -166,7 +168,7 @@ class Worker:
             "", or why runs of it are missing.
         """
         names = {"policy": unit.model, **self.job.roles}
-        why = ""
+        why, before, same = "", "", 0
         for attempt in range(_TRIES):
             models = self.open(unit.model)
             gate = self._gates[unit.model]
@@ -178,7 +180,7 @@ class Worker:
             def tell(run: Run, done: set[str] = done) -> None:
                 if not run.broken_off:
                     done.add(run.row.run)
-                    keep(replace(run, row=replace(run.row, result="")))  # its trace is dropped
+                    keep(run)
 
             try:
                 runs = await run_points(
@@ -207,10 +209,20 @@ class Worker:
             self.wasted = add_up([self.wasted, broken.paid])
             if broken.stopped == "cancelled":
                 return why
-            logger.info("%s is broken off (attempt %d): %s", unit.named.problem.task.id, attempt + 1, why)
-            if not await gate.wait(why, attempt):
+            name = unit.named.problem.task.id
+            logger.info("%s is broken off (attempt %d of %d): %s", name, attempt + 1, _TRIES, why)
+            same = same + 1 if why == before else 1
+            before = why
+            if same == _SAME:
+                return f"broken off {same} times, while the endpoint answered in between: {why}"
+            if attempt + 1 == _TRIES:
+                break
+            found = await gate.wait(why, attempt, of=f"{name}, attempt {attempt + 2} of {_TRIES}")
+            if found == "gone":
                 self.gave_up = self.gave_up or f"{unit.model} is gone for too long: {why}"
                 return self.gave_up
+            if found == "back":  # the endpoint was away: no fault of the unit
+                before = ""
         return f"broken off {_TRIES} times: {why}"
 
     async def close(self, spec: str | None = None) -> None:
@@ -225,6 +237,8 @@ class Worker:
     def _open(self, spec: str) -> Model:
         if spec not in self._models:
             model = self.opener(spec)
+            if self.prices is not None:  # a budget in dollars is kept by the model's own prices
+                model.info = self.prices.priced(model.info, spec)
             self._models[spec] = model
             if self.met is not None:
                 self.met(spec, model)
@@ -245,37 +259,45 @@ class _Gate:
         self._brake, self._patience, self._say = brake, patience, say
         self._open = asyncio.Event()
         self._open.set()
+        self._found: Found = "there"
 
     async def opened(self) -> None:
         """Wait until units may run."""
         await self._brake.unless(self._open.wait())
 
-    async def wait(self, why: str, attempt: int) -> bool:
-        """Wait until all models answer; False where patience is over.
+    async def wait(self, why: str, attempt: int, *, of: str) -> Found:
+        """Wait until all models answer, and say how they were found.
 
         Args:
             why: what was seen.
             attempt: how often that unit was broken off before: one that breaks again and again waits longer.
+            of: which unit it is, and how often it has been tried, for people.
+
+        Returns:
+            "there" where they answered the first call, "back" where they did not, "gone" where patience is over.
         """
         if not self._open.is_set():
             await self.opened()
-            return True
+            return self._found
         self._open.clear()
+        self._found = "there"
         loop = asyncio.get_running_loop()
         start = loop.time()
         delay = min(self._patience.longest, self._patience.first * 2.0**attempt)
         try:
             while not self._brake.pulled:
-                self._say(f"{why}; asked again in {delay:.3g} s")
+                self._say(f"{why}; asked again in {delay:.3g} s ({of})")
                 await self._brake.unless(asyncio.sleep(delay))
                 error = await self._brake.unless(self._ask())
                 if not error:
                     self._say("")
-                    return True
+                    break
+                self._found = "back"
                 if loop.time() - start > self._patience.limit:
-                    return False
+                    self._found = "gone"
+                    break
                 why, delay = error, min(self._patience.longest, 2 * delay)
-            return True
+            return self._found
         finally:
             self._open.set()
 

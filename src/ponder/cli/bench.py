@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ponder.bench.opening import Opener
     from ponder.bench.runner import Done
     from ponder.cli.bench_view import Progress
-    from ponder.planning.costs import PriceTable
 
 __all__ = ["bench"]
 
@@ -70,8 +69,12 @@ def bench(
         Path | None, typer.Option(metavar="FILE", help="TOML file that says what to run, in place of these options.")
     ] = None,
     price_table: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="TOML file of prices, for costs in USD.")
+        Path | None, typer.Option(metavar="FILE", help="TOML file of prices, for costs and budgets in USD.")
     ] = None,
+    no_traces: Annotated[bool, typer.Option("--no-traces", help="Keep no trace of each run.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Make runs again in which the provider failed to give an answer.")
+    ] = False,
     keep_text: Annotated[bool, typer.Option("--keep-text", help="Keep whole answers in candidates.jsonl.")] = False,
     concurrency: Annotated[
         int, typer.Option(min=1, help="Problems at once; calls at once are the endpoint's own setting.")
@@ -126,7 +129,17 @@ def bench(
     try:
         with progress.live():
             done = asyncio.run(
-                _run(wanted, out, opener, progress, concurrency=concurrency, cluster=cluster, prices=table)
+                _run(
+                    wanted,
+                    out,
+                    opener,
+                    progress,
+                    cluster=cluster,
+                    concurrency=concurrency,
+                    prices=table,
+                    traces=not no_traces,
+                    retry_failed=retry_failed,
+                )
             )
     except (KeyboardInterrupt, asyncio.CancelledError):
         tell("ponder: aborted; the same command goes on with it")
@@ -143,14 +156,7 @@ def bench(
 
 
 async def _run(
-    job: Job,
-    out: Path,
-    opener: Opener,
-    progress: Progress,
-    *,
-    concurrency: int,
-    cluster: tuple[str, int] | None,
-    prices: PriceTable | None,
+    job: Job, out: Path, opener: Opener, progress: Progress, *, cluster: tuple[str, int] | None, **options: Any
 ) -> Done:
     from ponder.bench.runner import run_job
     from ponder.bench.worker import Brake
@@ -160,21 +166,12 @@ async def _run(
     brake = Brake()
     with interruptible(brake, tell):
         if cluster is None:
-            return await run_job(
-                job, out, opener=opener, concurrency=concurrency, brake=brake, tell=progress.tell, prices=prices
-            )
+            return await run_job(job, out, opener=opener, brake=brake, tell=progress.tell, **options)
         from ponder.bench.cluster import run_on_ray
 
+        address, workers = cluster
         return await run_on_ray(
-            job,
-            out,
-            address=cluster[0],
-            workers=cluster[1],
-            opener=opener,
-            concurrency=concurrency,
-            brake=brake,
-            tell=progress.tell,
-            prices=prices,
+            job, out, address=address, workers=workers, opener=opener, brake=brake, tell=progress.tell, **options
         )
 
 

@@ -108,6 +108,8 @@ def show_rows(rows: Sequence[Row], *, seed: int = 0) -> None:
     ]
     if any(point.graded < point.runs for point in points):
         notes.append("Some runs could not be graded; they count in no accuracy.")
+    if failed := sum(row.failed > 0 for row in rows):
+        notes.append(f"In {plural(failed, 'run')} the provider failed to give an answer: --retry-failed asks again.")
     show(*notes)
 
 
@@ -120,6 +122,10 @@ def show_done(done: Done) -> None:
         f"{done.done:,} of {plural(done.total, 'run')}{there} in {_time(done.seconds)};"
         f" paid {plural(paid.calls, 'call')}, {paid.tokens:,} tokens{usd}"
     )
+    if done.taken_out:
+        tell(f"made again, as the provider had failed to give an answer: {plural(done.taken_out, 'run')}")
+    if done.untraced:
+        tell(one_line(done.untraced))
     for why, count in done.missing.items():
         tell(f"missing: {plural(count, 'run')}: {one_line(why)}")
     if done.detail:

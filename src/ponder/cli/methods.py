@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ponder.core.registry import Entry
 
-__all__ = ["Setting", "app", "methods", "settings_of", "show_method"]
+__all__ = ["Setting", "app", "facts_of", "idea_of", "methods", "settings_of", "show_entry", "show_method"]
 
 app = typer.Typer(rich_markup_mode=None)
 _Words = Annotated[
@@ -46,7 +46,7 @@ def methods(
     wanted = {"what": what or [], "how": how or [], "where": where or [], "how_well": how_well or []}
     entries = _tagged(strategies.entries(), wanted)
     if as_json:
-        show_json([_facts(entry) for entry in entries])
+        show_json([facts_of(entry) for entry in entries])
         return
     width = columns()
     if width is not None and width < _WIDE:
@@ -55,7 +55,7 @@ def methods(
     rows = table("method", "card", "fidelity", "needs", "idea")
     for entry in entries:
         cards = ",".join(map(str, entry.card))
-        rows.add_row(entry.name, cards, entry.fidelity, ", ".join(_needs(entry)), _idea(entry))
+        rows.add_row(entry.name, cards, entry.fidelity, ", ".join(_needs(entry)), idea_of(entry))
     show(rows)
 
 
@@ -88,7 +88,7 @@ def _in_two_lines(entry: Entry) -> Iterator[RenderableType]:
     if needs := _needs(entry):
         facts.append(f"needs {', '.join(needs)}")
     yield Text(entry.name, style="bold").append(f"  {'; '.join(facts)}", style="not bold dim")
-    yield Padding(_idea(entry), (0, 0, 0, 4))
+    yield Padding(idea_of(entry), (0, 0, 0, 4))
 
 
 @app.command("show")
@@ -97,14 +97,25 @@ def show_method(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a method's documentation, settings and needs."""
+    from ponder.core.registry import strategies
+
+    show_entry(strategies.get(name), how="--set NAME=VALUE", as_json=as_json)
+
+
+def show_entry(entry: Entry, *, how: str, as_json: bool) -> None:
+    """Print a component in full.
+
+    Args:
+        entry: of the component.
+        how: its settings are given on a command line.
+        as_json: as JSON.
+    """
     from rich.text import Text
 
     from ponder.cli.console import show, show_json, table
-    from ponder.core.registry import strategies
 
-    entry = strategies.get(name)
     if as_json:
-        show_json({**_facts(entry), "header": entry.header})
+        show_json({**facts_of(entry), "header": entry.header})
         return
     facts = table("", "")
     facts.show_header = False
@@ -112,7 +123,9 @@ def show_method(
     facts.add_row("source", entry.paper or "our own")
     if entry.card:
         facts.add_row("cards", ", ".join(map(str, entry.card)))
-    facts.add_row("access", ", ".join(sorted(entry.access)))
+    facts.add_row("access", ", ".join(sorted(entry.access)) or "none: it asks no model")
+    if entry.oracle:
+        facts.add_row("oracle", "yes: it uses gold, and is printed apart")
     if entry.needs:
         facts.add_row("needs", ", ".join(entry.needs))
     for tag, values in entry.tags.items():
@@ -121,7 +134,7 @@ def show_method(
     settings = table("setting", "default", "values", "meaning", right=("default",))
     for setting in settings_of(entry):
         settings.add_row(f"  {setting.name}", setting.default, setting.values, setting.meaning)
-    shown = (Text("Settings: none"),) if not settings.row_count else (Text("Settings (--set NAME=VALUE)"), settings)
+    shown = (Text("Settings: none"),) if not settings.row_count else (Text(f"Settings ({how})"), settings)
     show(Text(entry.name, style="bold"), "", _flowing(entry.header), "", *shown, "", facts)
 
 
@@ -201,14 +214,15 @@ def _needs(entry: Entry) -> list[str]:
     return [*sorted(level for level in entry.access if level != "text"), *entry.needs]
 
 
-def _idea(entry: Entry) -> str:
+def idea_of(entry: Entry) -> str:
     """Return the summary without the name that it begins with."""
     title, colon, idea = entry.summary.partition(": ")
     named = any(word in title.lower() for word in entry.name.split("_"))
     return (idea if colon and named else entry.summary).rstrip(".")
 
 
-def _facts(entry: Entry) -> dict[str, Any]:
+def facts_of(entry: Entry) -> dict[str, Any]:
+    """Return what the catalogue knows of a component, as JSON values."""
     return {
         "name": entry.name,
         "cards": list(entry.card),

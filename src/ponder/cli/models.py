@@ -103,7 +103,17 @@ def _fetchable() -> dict[str, str | None]:
     return found
 
 
+# Where it depends on settings or on the server: in words, as the back-ends' own files say.
+_DEPENDS = {
+    "embedded": "as llamacpp or hf",
+    "hf": "exact on a CPU, one at a time, without a prompt cache; else best_effort",
+    "llamacpp": "exact with one slot and no prompt cache; else best_effort",
+    "openai": "best_effort where the server takes a seed; else none",
+    "upstreams": "as the weakest upstream; best_effort with several",
+}
+
+
 def _determinism(entry: Entry) -> str:
-    """Return the class's own word; where it depends on settings or the server, say so."""
+    """Return whether equal seeds give equal texts: the class's own word, or what it depends on."""
     declared = getattr(entry.cls, "determinism", None)
-    return declared if isinstance(declared, str) else "depends"
+    return declared if isinstance(declared, str) else _DEPENDS.get(entry.name, "depends on its settings")

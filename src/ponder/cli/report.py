@@ -18,23 +18,25 @@ def report(
     ] = None,
     png: Annotated[bool, typer.Option("--png", help="As PNG; else SVG.")] = False,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown too.")] = None,
+    traces: Annotated[int, typer.Option(min=0, help="Runs of a curve that are shown in detail.")] = 3,
     family: Annotated[list[str] | None, typer.Option(help="Only this task family; repeatable.")] = None,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
 ) -> None:
-    """Write curves, the front of what pays, difficulty, costs by role, metrics and fitted laws, and every prompt."""
+    """Write curves, the front of what pays, difficulty, costs by role, metrics, laws, some runs, every prompt."""
     from dataclasses import replace
 
     from ponder.bench.picture_files import write_pictures
+    from ponder.bench.recorded_runs import read_runs
     from ponder.bench.report_sections import front_section, laws_section, metrics_section
-    from ponder.bench.run_report import read_runs, run_report
+    from ponder.bench.run_report import run_report
     from ponder.bench.studies.page import render_markdown, render_page
     from ponder.cli.console import plural, tell
     from ponder.core.errors import BadInput
 
-    found = read_runs(runs, out)
+    found = read_runs(runs)
     if family:
         found = replace(found, rows=tuple(row for row in found.rows if row.family in family))
-    study = run_report(found, more=(front_section, metrics_section, laws_section), seed=seed)
+    study = run_report(found, more=(front_section, metrics_section, laws_section), traces=traces, seed=seed)
     try:
         out.write_text(render_page(study), encoding="utf-8")
         if markdown is not None:

@@ -55,9 +55,15 @@ def solve(
     judge: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Model that judges; without --verifier it is the verifier.")
     ] = None,
+    role: Annotated[
+        list[str] | None, typer.Option(metavar="ROLE=MODEL", help="Model of a further role; repeatable.")
+    ] = None,
     budget: Annotated[
         str, typer.Option(metavar="UNIT=N,...", help="Hard limits: tokens=4000,seconds=60; also calls, usd, flops.")
     ] = "",
+    price_table: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML file of prices, for budgets and costs in USD.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same answer.")] = 0,
     temperature: Annotated[float | None, typer.Option(help="Of the samples.  [default: 0.8]")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Most tokens of one answer.  [default: 512]")] = None,
@@ -95,8 +101,9 @@ def solve(
         task=task,
         model=model,
         options=inputs.model_options(model_option or []),
-        judge=judge if judge != model else None,
+        roles={**inputs.pairs(role or [], "--role"), **({"judge": judge} if judge not in (None, model) else {})},
         endpoints=endpoints,
+        prices=price_table,
         entry=entry,
         settings=settings,
         verifier=judged,
@@ -126,7 +133,7 @@ class Job:
 
     Attributes:
         task: the prompt with its answer type.
-        model, options, judge, endpoints: which models to open, and how.
+        model, options, roles, endpoints, prices: which models to open, and how.
         entry, settings: the method.
         verifier, judging: name of the verifier, or None, and its settings.
         budget, seed, sampling, trace: as `ponder.solve` takes them.
@@ -137,8 +144,9 @@ class Job:
     task: Task
     model: str
     options: Mapping[str, Any]
-    judge: str | None
+    roles: Mapping[str, str]
     endpoints: Path | None
+    prices: Path | None
     entry: Entry
     settings: Mapping[str, Any]
     verifier: str | None
@@ -255,11 +263,17 @@ class Job:
         """Open the models by role; `stack` closes them."""
         from ponder.cli.inputs import open_model
 
-        models = {"policy": open_model(self.model, options=self.options, endpoints=self.endpoints)}
-        stack.push_async_callback(models["policy"].close)
-        if self.judge is not None:
-            models["judge"] = open_model(self.judge, endpoints=self.endpoints)
-            stack.push_async_callback(models["judge"].close)
+        from ponder.core.errors import ConfigError
+        from ponder.planning.costs import read_prices
+
+        if "policy" in self.roles:
+            raise ConfigError("the policy is --model, not a further role")
+        prices = None if self.prices is None else read_prices(self.prices)
+        models: dict[str, Model] = {}
+        for name, spec in {"policy": self.model, **self.roles}.items():
+            options = self.options if name == "policy" else None
+            models[name] = open_model(spec, options=options, endpoints=self.endpoints, prices=prices)
+            stack.push_async_callback(models[name].close)
         return models
 
 

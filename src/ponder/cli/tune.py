@@ -140,7 +140,8 @@ def _explain(policy: Policy) -> None:
         )
     show(Text(""), Text("What it runs (accuracy and cost on the questions it was fitted on)", style="bold"), rows)
     if held := said.get("held_out"):
-        show(Text(""), Text("On questions that took no part in the fit", style="bold"), Padding(_held(held, policy), 0))
+        head = Text("On questions that took no part in the fit", style="bold")
+        show(Text(""), head, *map(Text, _same(held, policy)), Padding(_held(held, policy), 0))
     for found in said.get("unseen_families", []):
         change = _points(found["difference"])
         show(
@@ -150,6 +151,30 @@ def _explain(policy: Policy) -> None:
                 f" {found['fixed_cost']:,.4g}: {change}"
             )
         )
+
+
+_FIXED = {
+    "fixed": "the best fixed choice",
+    "equal_cost": "the best fixed choice at its cost",
+    "equal_accuracy": "the cheapest fixed choice as accurate",
+}
+
+
+def _same(held: Mapping[str, Any], policy: Policy) -> list[str]:
+    """Say with which fixed choices the policy is one and the same, so that no row repeats it."""
+    same = [title for name, title in _FIXED.items() if _is_policy(held, held[name])]
+    if not same:
+        return []
+    if len(same) == len(_FIXED) and len({found["choice"] for found in policy.evidence.get("bins", {}).values()}) == 1:
+        return ["the policy is one fixed choice, so it gains nothing over the best one and loses nothing to it"]
+    return [f"it did the same as {' and '.join(same)}"]
+
+
+def _is_policy(held: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether a fixed choice answered every held-out question as the policy did, at the same cost."""
+    ratio = found["ratio"]  # with its interval: 1 throughout where every single cost is the same
+    equal = found["difference"][0] == 0 and found["cost"] == held["cost"]
+    return equal and (ratio is None or all(part == 1 for part in ratio))
 
 
 def _held(held: Mapping[str, Any], policy: Policy) -> Any:
@@ -162,12 +187,10 @@ def _held(held: Mapping[str, Any], policy: Policy) -> Any:
     rows.add_row(
         "policy", f"{held['accuracy'][0]:.1%} [{100 * low:.0f}, {100 * high:.0f}]", f"{held['cost']:,.4g}", "", ""
     )
-    for name, title in (
-        ("fixed", "the best fixed choice"),
-        ("equal_cost", "the best fixed choice at its cost"),
-        ("equal_accuracy", "the cheapest fixed choice as accurate"),
-    ):
+    for name, title in _FIXED.items():
         found = held[name]
+        if _is_policy(held, found):
+            continue
         ratio = "–" if found["ratio"] is None else "{:.2f} [{:.2f}, {:.2f}]".format(*found["ratio"])
         rows.add_row(title, f"{found['accuracy']:.1%}", f"{found['cost']:,.4g}", _points(found["difference"]), ratio)
     return rows

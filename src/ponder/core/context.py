@@ -177,7 +177,7 @@ class Context:
     def commit(self, candidate: Candidate) -> None:
         """Announce the final answer before the run has ended, so that surfaces can show it."""
         self.committed = candidate
-        self.trace.instant("commit", self.span, index=candidate.index, answer=candidate.answer)
+        self.trace.instant("commit", self.span, index=candidate.index, answer=candidate.answer, text=candidate.text)
 
     def remember(self) -> None:
         """From now on a sample that this run or one nested in it draws again is the same sample, and is counted once.

@@ -143,4 +143,4 @@ class RequestRefused(ProviderError):
 class EndpointDown(ProviderError):
     """The endpoint is gone (connection refused, process died, out of retries)."""
 
-    hint = "Check that the server runs: `ponder doctor --endpoint URL`."
+    hint = "Check that the server runs: `ponder doctor --endpoint URL#MODEL`."

@@ -12,14 +12,14 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from ponder.core.errors import BadInput
 
-__all__ = ["SCHEMA", "Event", "Trace", "finite", "read_trace"]
+__all__ = ["SCHEMA", "Event", "Trace", "finite", "parse_lines", "read_trace"]
 
 SCHEMA = 1
 logger = logging.getLogger(__name__)
@@ -80,13 +80,14 @@ class Trace:
     Args:
         file: where to append the lines as they come; a file that stops accepting them (a full disk) is given up with
             a warning and the events stay in memory.
+        id: by default one that no other trace has.
 
     Raises:
         BadInput: the file cannot be opened.
     """
 
-    def __init__(self, file: Path | str | None = None) -> None:
-        self.id = uuid.uuid4().hex[:16]
+    def __init__(self, file: Path | str | None = None, *, id: str = "") -> None:
+        self.id = id or uuid.uuid4().hex[:16]
         self.events: list[Event] = []
         self.file_error: str | None = None
         self._start = time.monotonic()
@@ -160,6 +161,19 @@ def read_trace(file: Path | str) -> list[Event]:
         lines = Path(file).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as err:
         raise BadInput(f"cannot read the trace {str(file)!r}: {err}") from err
+    return parse_lines(lines, str(file))
+
+
+def parse_lines(lines: Sequence[str], where: str) -> list[Event]:
+    """Return the events of JSON lines; a last line that was cut is left out.
+
+    Args:
+        lines: without their line breaks; empty ones are passed over.
+        where: they came from, for messages.
+
+    Raises:
+        BadInput: not a trace, or of another schema version.
+    """
     events = []
     for number, line in enumerate(lines, 1):
         if not line:
@@ -168,12 +182,12 @@ def read_trace(file: Path | str) -> list[Event]:
             body = json.loads(line)
             version = body["v"]
             if version != SCHEMA:
-                raise BadInput(f"{file}:{number}: trace schema {version}, this ponder reads {SCHEMA}")
+                raise BadInput(f"{where}:{number}: trace schema {version}, this ponder reads {SCHEMA}")
             events.append(Event(*(body[name] for name in ("id", "parent", "t", "kind", "phase", "data"))))
         except (ValueError, KeyError, TypeError) as err:
             if isinstance(err, BadInput):
                 raise
             if number == len(lines):
                 break
-            raise BadInput(f"{file}:{number}: not a line of a trace: {err}") from err
+            raise BadInput(f"{where}:{number}: not a line of a trace: {err}") from err
     return events

@@ -1,8 +1,9 @@
 """A model that answers from a recorded pool: study a selection method again and again without paying again.
 
 Source: our own (DESIGN §4). Line k of a prompt answers its sample k, with the usage that was recorded (nominal) and
-nothing paid. A pool is a file of JSON lines, or a folder with such a file (`samples.jsonl`) and its problems beside it
-(`problems.jsonl`, whose lines hold "id" and "messages"; the samples of a folder then need no messages of their own):
+nothing paid. A pool is a file of JSON lines, or a folder with such a file (`samples.jsonl`), its problems beside it
+(`problems.jsonl`: problems as `Problem.to_json` writes them, of which only the messages are read here; the samples of a
+folder then need no messages of their own) and facts of the model that answered (`pool.json`):
 `{"v": 2, "problem": "id", "messages": [{"role": "user", "text": "..."}], "index": 0, "greedy": false,
 "completion": {...}, "answer": "42", "group": 0, "grade": true, "scores": {...}, "judging": {...}, "counted": true}`.
 Version 1 ends with the completion and names no problem. A later line for the same sample replaces an earlier one, and
@@ -15,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,25 @@ from ponder.core.registry import models
 from ponder.core.store import cut
 from ponder.core.task import Message
 from ponder.core.usage import Usage
+from ponder.models.shapes import shape_of, with_shape
 
 __all__ = [
+    "FACTS",
     "PROBLEMS",
     "SAMPLES",
     "SCHEMA",
     "Recorded",
     "ReplayModel",
+    "facts_of",
+    "info_of",
+    "read_facts",
     "read_lines",
     "read_pool",
     "write_pool",
 ]
 
 SCHEMA = 2
-SAMPLES, PROBLEMS = "samples.jsonl", "problems.jsonl"  # of a pool that is a folder
+SAMPLES, PROBLEMS, FACTS = "samples.jsonl", "problems.jsonl", "pool.json"  # of a pool that is a folder
 _KNOWN = (1, SCHEMA)
 
 
@@ -161,6 +167,42 @@ def read_pool(pool: Path | str) -> list[Recorded]:
     return list(records.values())
 
 
+def facts_of(info: ModelInfo) -> dict[str, Any]:
+    """Return what a pool keeps of a model, as a JSON object; its cost function is made again from its shape."""
+    return {name: value for name, value in asdict(replace(info, flops=None)).items() if value is not None}
+
+
+def info_of(facts: Mapping[str, Any]) -> ModelInfo:
+    """Return the model that `facts_of` described.
+
+    Raises:
+        TypeError: these are no facts of a model.
+    """
+    info = ModelInfo(**facts)
+    shape = shape_of(info)
+    return info if shape is None else with_shape(info, shape)
+
+
+def read_facts(pool: Path | str) -> dict[str, Any]:
+    """Return what the folder of a pool says about how it was made; nothing for a pool that is a file.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    file = Path(pool) / FACTS
+    if not Path(pool).is_dir() or not file.exists():
+        return {}
+    try:
+        body = json.loads(file.read_text(encoding="utf-8"))
+        if body["v"] not in _KNOWN:
+            raise BadInput(f"{file}: pool schema {body['v']}, this ponder reads 1 and {SCHEMA}")
+        return dict(body)
+    except BadInput:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        raise BadInput(f"{file} does not describe a pool: {err!r}") from err
+
+
 @models("replay", access=(Access.TEXT, Access.LOGPROBS, Access.TOP_LOGPROBS, Access.LOGITS, Access.SEED), since="0.1")
 @dataclass(kw_only=True)
 class ReplayModel:
@@ -168,10 +210,12 @@ class ReplayModel:
 
     Attributes:
         pool: the records.
+        source: the model that answered; its shape and prices make the costs. Its fingerprint is not taken over.
         name, access, determinism, info: of the `Model` protocol; `access` is what the records hold.
     """
 
     pool: list[Recorded]
+    source: ModelInfo | None = None
     name: str = "replay"
     determinism: Determinism = "exact"
     access: frozenset[Access] = field(init=False)
@@ -184,9 +228,12 @@ class ReplayModel:
         for key in sorted(self._answers):
             self._sizes[key[0], key[2]] = self._sizes.get((key[0], key[2]), 0) + 1
             digest.update(repr((key, self._answers[key].text)).encode("utf-8", "surrogatepass"))
-        self.info = ModelInfo(fingerprint=f"replay:{digest.hexdigest()[:32]}")
+        known = self.source or ModelInfo(fingerprint="")
+        self.info = replace(known, fingerprint=f"replay:{digest.hexdigest()[:32]}")
         held = {Access.TEXT, Access.SEED}
-        completions = list(self._answers.values())
+        # Greedy answers may have been recorded with less: a request for more than that is refused when it comes.
+        drawn = [completion for key, completion in self._answers.items() if not key[2]]
+        completions = drawn or list(self._answers.values())
         if completions and all(c.tokens is not None and c.tokens.logprobs is not None for c in completions):
             held.add(Access.LOGPROBS)
             if all(c.tokens is not None and c.tokens.top is not None for c in completions):
@@ -198,7 +245,12 @@ class ReplayModel:
     @classmethod
     def from_spec(cls, rest: str, **options: Any) -> ReplayModel:
         """Open "replay:/path/pool.jsonl", or "replay:/path/pool" for a folder."""
-        return cls(pool=read_pool(rest), **options)
+        model = read_facts(rest).get("model")
+        try:
+            source = None if model is None else info_of(model["info"])
+        except (KeyError, TypeError) as err:
+            raise BadInput(f"{Path(rest) / FACTS} does not describe a model: {err!r}") from err
+        return cls(pool=read_pool(rest), **{"source": source, **options})
 
     def count(self, request: Request) -> TokenCount:
         """Return the prompt tokens that were recorded."""
@@ -225,6 +277,8 @@ class ReplayModel:
         if found is None:
             size, kind = self._sizes.get((digest, greedy), 0), "greedy answers" if greedy else "samples"
             raise RequestRefused(f"the pool holds {size} {kind} of this prompt, sample {request.index} was asked for")
+        if request.logprobs and (found.tokens is None or found.tokens.top is None):
+            raise RequestRefused("the recorded answer has no log-probabilities of likely tokens")
         if found.usage.completion_tokens > request.sampling.max_tokens:
             shorter = cut(found, request.sampling.max_tokens)
             if shorter is None:
@@ -244,7 +298,8 @@ def _messages(file: Path) -> dict[str, tuple[Message, ...]]:
     found = {}
     for number, body in _objects(file, None):
         try:
-            found[body["id"]] = tuple(map(Message.from_json, body["messages"]))
+            task = body.get("task", body)
+            found[task["id"]] = tuple(map(Message.from_json, task["messages"]))
         except (ValueError, KeyError, TypeError, AttributeError) as err:
             raise BadInput(f"{file}:{number}: not a problem: {err!r}") from err
     return found

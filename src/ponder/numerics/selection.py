@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Bools: TypeAlias = NDArray[np.bool_]
 
 __all__ = [
+    "best_at",
     "best_of_first",
     "borda_of_first",
     "consensus_at",
@@ -219,6 +220,44 @@ def consensus_at(groups: Ints, right: Bools, sizes: Sequence[int]) -> Floats:
     return out
 
 
+def best_at(scores: Floats, right: Bools, sizes: Sequence[int]) -> Floats:
+    """Return the probability that the best-scored of k samples drawn from all N is right: [T, S].
+
+    The mean over all subsets: the sample of rank r wins in C(N - r, k - 1) of the C(N, k) subsets, r = 1 the best.
+
+    Args:
+        scores: [T, N]; NaN is missing and never wins; equal scores go to either equally often.
+        right: [T, N], whether a sample is right.
+        sizes: the k.
+
+    Raises:
+        BadInput: another shape of `right`.
+        ConfigError: a size outside 1..N.
+    """
+    np, (tasks, width) = _numpy(), scores.shape
+    _check_shape(scores, right)
+    _check_sizes(sizes, width)
+    out: Floats = np.zeros((tasks, len(sizes)))
+    order = np.lexsort((-scores, np.isnan(scores)))  # each row by itself, missing ones last
+    ranked = np.take_along_axis(scores, order, axis=1)
+    good = np.take_along_axis(right & ~np.isnan(scores), order, axis=1).astype(float)
+    # Ties share what their places win: each sample counts by the mean of its run of equal scores.
+    change = np.ones((tasks, width), dtype=bool)
+    change[:, 1:] = (ranked[:, 1:] != ranked[:, :-1]) & ~(np.isnan(ranked[:, 1:]) & np.isnan(ranked[:, :-1]))
+    runs = np.cumsum(change, axis=1) - 1 + np.arange(tasks)[:, None] * width
+    sums = np.bincount(runs.ravel(), weights=good.ravel(), minlength=tasks * width)
+    members = np.bincount(runs.ravel(), minlength=tasks * width)
+    share = (sums / np.maximum(members, 1))[runs]
+    for place, k in enumerate(sizes):
+        # C(N - r, k - 1) / C(N, k), each from the one before it.
+        wins = np.zeros(width)
+        wins[0] = k / width
+        for rank in range(1, width - k + 1):
+            wins[rank] = wins[rank - 1] * (width - rank - k + 1) / (width - rank)
+        out[:, place] = share @ wins
+    return out
+
+
 def _consensus(others: Sequence[int], ours: int, silent: int, binomial: Floats) -> Floats:
     """Return for each k in 0..N the probability that the group of size `ours` wins."""
     np, width = _numpy(), len(binomial) - 1
@@ -275,7 +314,7 @@ def _check(groups: Ints, sizes: Sequence[int]) -> None:
         raise BadInput("groups must hold the position of the first sample with an equal answer, or -1")
 
 
-def _check_shape(groups: Ints, values: Any) -> None:
+def _check_shape(groups: Ints | Floats, values: Any) -> None:
     if values.shape != groups.shape:
         raise BadInput(f"groups of shape {groups.shape} need values of the same shape, got {values.shape}")
 

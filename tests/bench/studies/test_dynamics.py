@@ -9,9 +9,11 @@ from ponder.bench.studies.dynamics import (
     QUARTILES,
     Ability,
     Judged,
+    Trend,
     analyse,
     correlation,
     read_judged,
+    trend,
     vote,
 )
 from ponder.bench.studies.page import render_page
@@ -41,6 +43,22 @@ def test_the_gain_of_filtering_agrees_with_the_population_formula():
     assert cell.gain[0] == pytest.approx(cell.expected, abs=0.02)
     gain, low, high = map(known, cell.gain)
     assert low < gain < high
+
+
+def test_a_perfect_verifier_leaves_right_answers_alone_and_a_blind_one_changes_nothing():
+    """Card 21, checks 2 and 4, on answers: TPR = TNR = 1; TPR + TNR = 1; everything rejected; nothing right."""
+    labels = (True, True, False, False)
+    for votes, after, expected in (
+        (labels, 1.0, 0.5),
+        ((True, False, True, False), 0.5, 0.0),
+        ((False,) * 4, 0.5, 0.0),
+        ((None,) * 4, 0.5, 0.0),
+    ):
+        cell = known(analyse([Judged("p", "g", "v", votes, labels)]).cell("v"))
+        assert (cell.before, cell.after) == (0.5, after)
+        assert cell.expected == pytest.approx(expected)
+    none = known(analyse([Judged("p", "g", "v", (True, False), (False, False))]).cell("v"))
+    assert (none.before, none.after, none.gain[0]) == (0.0, 0.0, 0.0)
 
 
 def test_unreadable_votes_have_half_credit_and_none_in_the_strict_rates():
@@ -125,3 +143,71 @@ def test_the_study_shows_a_section_per_verifier_and_escapes():
     assert any("0 of 8 verdicts cannot be read" in line for line in study.sections[0].lines)
     with pytest.raises(BadInput, match="judged"):
         verification_dynamics([row("p", "vote", 2, right=True)])
+
+
+def crowd():
+    """Five verifiers whose models generate too: model k answers k + 2 of 8 right, on each of eight problems.
+
+    As a verifier it accepts the same share of right answers, and rejects every wrong one.
+    """
+    judged = []
+    for able in range(2, 7):
+        for level in range(2, 7):
+            labels = (True,) * level + (False,) * (8 - level)
+            for problem in range(8):
+                # Over the eight problems each place is accepted `able` times.
+                right = tuple((problem + 3 * place) % 8 < able for place in range(level))
+                votes = (*right, *(False,) * (8 - level))
+                judged.append(Judged(f"p{problem}", f"m{level}", f"generative@m{able}", votes, labels))
+    return judged
+
+
+def test_trend_of_accuracy_over_ability_is_the_line_that_made_it():
+    found = analyse(crowd(), bins=("hard", "easy"))
+    assert [one.bin for one in found.trends] == [ALL, "hard", "easy"]
+    whole = found.trends[0]
+    assert [able.pass_rate for able in whole.abilities] == [k / 8 for k in range(2, 7)]
+    assert whole.abilities == tuple(sorted(found.abilities, key=lambda one: one.pass_rate))
+    line = known(whole.line)
+    # Accepted share (k + 2) / 8 of right answers, all wrong ones rejected: (x + 1) / 2.
+    assert tuple(line) == pytest.approx((0.5, 0.5))
+    assert whole.r == pytest.approx(1)
+    assert whole.smooth == pytest.approx([able.balanced for able in whole.abilities])
+    for one in found.trends[1:]:
+        assert [able.pass_rate for able in one.abilities] == [able.pass_rate for able in whole.abilities]
+
+
+def test_two_verifiers_or_equal_ones_have_no_trend():
+    two = [Ability("a", 0.1, 0.5), Ability("b", 0.9, 0.8)]
+    assert trend(two) == Trend(ALL, tuple(two), None, None, ())
+    assert trend([Ability("v", 0.5, k / 10) for k in range(4)]).line is None
+    level = trend([Ability("v", k / 10, 0.5) for k in range(4)])
+    assert level.r is None
+    assert tuple(known(level.line)) == pytest.approx((0.5, 0.0))
+    assert level.smooth == pytest.approx((0.5,) * 4)
+
+
+def judged_rows(entries):
+    for entry in entries:
+        scores = tuple({True: 1.0, False: 0.0, None: None}[vote] for vote in entry.votes)
+        evidence = Evidence(groups=(0,) * len(scores), scores=scores, grades=entry.labels)
+        yield judged_row(entry.problem, model=entry.generator, curve=entry.verifier, n=8, evidence=evidence)
+
+
+def test_study_draws_the_trends_and_keeps_their_numbers():
+    study = verification_dynamics(list(judged_rows(crowd())))
+    section = study.sections[-1]
+    assert section.title == "A verifier and its own ability"
+    assert [picture.labels for picture in section.pictures] == [("verifiers", "straight line", "LOWESS"), QUARTILES]
+    abilities, trends = section.tables
+    assert abilities.head[3:] == QUARTILES
+    assert [row[0] for row in trends.rows] == [ALL, *QUARTILES]
+    assert trends.rows[0][1:] == ("5", "1.00", "0.50", "0.50")
+    (whole, *_) = study.data["trends"]
+    assert whole["line"]["slope"] == pytest.approx(0.5)
+    assert len(whole["lowess"]) == 5
+    assert "LOWESS" in render_page(study)
+    few = verification_dynamics(list(judged_rows(e for e in crowd() if e.verifier[-1] in "23")))
+    assert not few.sections[-1].pictures
+    assert "3 verifiers" in few.sections[-1].lines[0]
+    assert few.data["trends"][0]["line"] is None

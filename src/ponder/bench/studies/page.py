@@ -60,19 +60,23 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """Something to unfold on the page: a long text, and tables. Markdown leaves it out.
+    """Something to unfold on the page: a long text, tables, and more to unfold. Markdown leaves it out.
 
     Attributes:
         summary: what is seen before it is unfolded.
         text: as it is, line breaks included.
         tables: below the text.
-        link: address of a file beside the page with more, or "".
+        folds: below the tables.
+        links: words, and the `place` on this page that they lead to.
+        place: name by which links on this page find it, or "".
     """
 
     summary: str
     text: str = ""
     tables: tuple[Table, ...] = ()
-    link: str = ""
+    folds: tuple[Fold, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    place: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,9 +180,12 @@ def _section(section: Section) -> str:
 
 def _fold(fold: Fold) -> str:
     text = f"<pre>{_esc(fold.text)}</pre>" if fold.text else ""
-    link = f'<p class="small"><a href="{_esc(quote(fold.link))}">trace</a></p>' if fold.link else ""
-    inside = f"{text}{''.join(map(_table, fold.tables))}{link}"
-    return f'<details><summary>{_esc(fold.summary)}</summary><div class="inside">{inside}</div></details>'
+    links = " · ".join(f'<a href="#{_esc(quote(place))}">{_esc(words)}</a>' for words, place in fold.links)
+    leads = f'<p class="small">{links}</p>' if links else ""
+    inside = f"{text}{''.join(map(_table, fold.tables))}{leads}{''.join(map(_fold, fold.folds))}"
+    # The name stands within: a browser unfolds what is around the place that a link leads to.
+    name = f' id="{_esc(fold.place)}"' if fold.place else ""
+    return f'<details><summary>{_esc(fold.summary)}</summary><div class="inside"{name}>{inside}</div></details>'
 
 
 def _picture(picture: Picture) -> str:

@@ -1,0 +1,1 @@
+"""Recorded pools: sample once, then study every way to choose among the samples for nothing."""

@@ -1,0 +1,1 @@
+"""Ponder under other people's evaluation harnesses: providers that answer with a method on a model."""

@@ -4,7 +4,7 @@
 #   make test TORCH='torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu'
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
-PACKAGES := bubblewrap chromium
+PACKAGES := bubblewrap chromium redis-server postgresql
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check

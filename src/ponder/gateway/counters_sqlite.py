@@ -1,0 +1,118 @@
+"""Counters in one SQLite file: the default. They survive restarts and killed processes, and replicas on one machine
+may share the file.
+
+Source: our own. WAL with `synchronous=NORMAL`: a power cut can lose the last commits, never the file's order; all that
+is lost then is counted spending of the last moment. Requests that arrive together share one commit (`SqliteWorker`).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from ponder.gateway.counters import LATE, Ask, Balance, CountersDown, Short, decide, shares
+from ponder.gateway.sqlite_worker import SqliteWorker
+
+__all__ = ["SqliteCounters"]
+
+T = TypeVar("T")
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, spent INTEGER NOT NULL, reserved INTEGER NOT NULL,"
+    " forgotten REAL NOT NULL) WITHOUT ROWID",
+    # `shares` is {counter: [unit, amount]}; `open` is 0 once the lease has ended and the amounts are in `spent`.
+    "CREATE TABLE IF NOT EXISTS reservations (id TEXT PRIMARY KEY, open INTEGER NOT NULL, expires REAL NOT NULL,"
+    " shares TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS leases ON reservations (open, expires)",
+    "CREATE INDEX IF NOT EXISTS ends ON counters (forgotten)",
+)
+
+
+class SqliteCounters:
+    """Counters in a file, or in memory for `:memory:`.
+
+    Raises:
+        BadInput: the file cannot be used.
+    """
+
+    def __init__(self, file: str | Path = ":memory:") -> None:
+        self._worker = SqliteWorker(file, _SCHEMA)
+
+    async def reserve(self, reservation: str, asks: Sequence[Ask], *, expires: float) -> dict[str, int] | Short:
+        """Reserve everywhere or nowhere; see `Counters`."""
+
+        def work(db: sqlite3.Connection) -> dict[str, int] | Short:
+            limited = [window.counter for ask in asks for window in ask.windows if window.limit is not None]
+            outcome = decide(asks, _balances(db, limited))
+            if isinstance(outcome, Short):
+                return outcome
+            db.executemany(
+                "INSERT INTO counters VALUES (?, 0, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+                " reserved = reserved + excluded.reserved",
+                [(w.counter, outcome[ask.unit], w.forgotten) for ask in asks for w in ask.windows],
+            )
+            kept = json.dumps(shares(asks, outcome))
+            db.execute("INSERT INTO reservations VALUES (?, 1, ?, ?)", (reservation, expires, kept))
+            return outcome
+
+        return await self._run(work)
+
+    async def settle(self, reservation: str, used: Mapping[str, int]) -> bool:
+        """Replace a reservation by what was used; see `Counters`."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            row = db.execute("SELECT open, shares FROM reservations WHERE id = ?", (reservation,)).fetchone()
+            if row is None:
+                return False
+            still, kept = row
+            db.executemany(
+                "UPDATE counters SET reserved = reserved - ?, spent = spent + ? WHERE name = ?",
+                [
+                    (amount, used.get(unit, 0), name) if still else (0, used.get(unit, 0) - amount, name)
+                    for name, (unit, amount) in json.loads(kept).items()
+                ],
+            )
+            db.execute("DELETE FROM reservations WHERE id = ?", (reservation,))
+            return True
+
+        return await self._run(work)
+
+    async def expire(self, now: float) -> int:
+        """Count ended leases as spent and drop what is forgotten; see `Counters`."""
+
+        def work(db: sqlite3.Connection) -> int:
+            rows = db.execute("SELECT id, shares FROM reservations WHERE open AND expires <= ?", (now,)).fetchall()
+            for name, kept in rows:
+                db.executemany(
+                    "UPDATE counters SET reserved = reserved - ?1, spent = spent + ?1 WHERE name = ?2",
+                    [(amount, counter) for counter, (_, amount) in json.loads(kept).items()],
+                )
+                db.execute("UPDATE reservations SET open = 0 WHERE id = ?", (name,))
+            db.execute("DELETE FROM reservations WHERE NOT open AND expires <= ?", (now - LATE,))
+            db.execute("DELETE FROM counters WHERE forgotten <= ?", (now,))
+            return len(rows)
+
+        return await self._run(work)
+
+    async def read(self, counters: Sequence[str]) -> dict[str, Balance]:
+        """Return balances by name; see `Counters`."""
+        found = await self._run(lambda db: _balances(db, counters))
+        return {name: found.get(name, Balance()) for name in counters}
+
+    async def close(self) -> None:
+        """Finish what was handed in and close the file."""
+        await self._worker.close()
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._worker.run(work)
+        except sqlite3.Error as err:
+            raise CountersDown(f"the counters in {self._worker.file!r} cannot be used: {err}") from err
+
+
+def _balances(db: sqlite3.Connection, names: Sequence[str]) -> dict[str, Balance]:
+    marks = ", ".join("?" * len(names))
+    rows = db.execute(f"SELECT name, spent, reserved FROM counters WHERE name IN ({marks})", tuple(names))
+    return {name: Balance(spent, reserved) for name, spent, reserved in rows}

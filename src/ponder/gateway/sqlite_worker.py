@@ -1,0 +1,167 @@
+"""One SQLite file, one thread: the event loop never waits for a disk, and works that queue share a commit.
+
+Source: our own. Each piece of work is a function of the connection. The thread takes all that wait, runs them in one
+transaction, commits, and then answers all at once; if one fails, the batch is rolled back and each is run alone, so
+that it fails alone. Work that was handed in is done even if whoever waits for it is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from ponder.core.errors import BadInput
+
+__all__ = ["SqliteWorker"]
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], Any]
+_BATCH = 256
+
+
+@dataclass(slots=True)
+class _Order:
+    work: Work
+    loop: asyncio.AbstractEventLoop | None = None
+    future: asyncio.Future[Any] | None = None
+    outcome: Any = None
+    error: BaseException | None = None
+
+
+class SqliteWorker:
+    """A connection in its own thread.
+
+    Args:
+        file: SQLite file (its folder is made), or ":memory:".
+        schema: statements that make what is not there yet.
+        synchronous: "NORMAL" survives a killed process, "FULL" a power cut as well.
+        patience: seconds to wait for another process that writes the file.
+
+    Raises:
+        BadInput: the file cannot be opened or is no database.
+    """
+
+    def __init__(
+        self, file: str | Path, schema: Sequence[str], *, synchronous: str = "NORMAL", patience: float = 10.0
+    ) -> None:
+        self.file = str(file)
+        self.failed = 0
+        try:
+            if self.file != ":memory:":
+                Path(file).parent.mkdir(parents=True, exist_ok=True)
+            # One thread uses it at a time: this one until it has started the worker, then the worker.
+            self._db = sqlite3.connect(self.file, timeout=patience, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute(f"PRAGMA synchronous={synchronous}")
+            for statement in schema:
+                self._db.execute(statement)
+        except (sqlite3.Error, OSError) as err:
+            raise BadInput(f"cannot use the database {self.file!r}: {err}") from err
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name=f"sqlite {self.file}", daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work` in the thread and return what it returned.
+
+        Raises:
+            sqlite3.Error: the work failed, and nothing of it was kept; or the worker is closed.
+        """
+        loop = asyncio.get_running_loop()
+        order = _Order(work, loop, loop.create_future())
+        self._put(order)
+        assert order.future is not None
+        return cast(T, await order.future)
+
+    def post(self, work: Work) -> None:
+        """Do `work` in the thread; a failure is counted in `failed` and otherwise nobody's business.
+
+        Raises:
+            sqlite3.ProgrammingError: the worker is closed.
+        """
+        self._put(_Order(work))
+
+    async def close(self) -> None:
+        """Finish all that was handed in, then close the file. Closing twice does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._orders.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def _put(self, order: _Order) -> None:
+        if self._closed:
+            raise sqlite3.ProgrammingError(f"the database {self.file!r} is closed")
+        self._orders.put(order)
+
+    def _serve(self) -> None:
+        last = False
+        while not last:
+            batch, order = [], self._orders.get()
+            while order is not None:
+                batch.append(order)
+                if len(batch) == _BATCH:
+                    break
+                try:
+                    order = self._orders.get_nowait()
+                except queue.Empty:
+                    break
+            last = order is None
+            if batch:
+                if not self._together(batch):
+                    for one in batch:
+                        self._together([one])
+                self._answer(batch)
+        self._db.close()
+
+    def _together(self, batch: Sequence[_Order]) -> bool:
+        """Run orders in one transaction; on failure keep none, and note the error where there is one order only."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as err:  # another process holds the file: no order would fare better alone
+            for order in batch:
+                order.error = err
+            return True
+        try:
+            for order in batch:
+                order.outcome = order.work(self._db)
+            self._db.execute("COMMIT")
+        except Exception as err:  # the thread must live on; whoever waits for the order gets the error
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if len(batch) == 1:
+                batch[0].error, batch[0].outcome = err, None
+            return False
+        return True
+
+    def _answer(self, batch: Sequence[_Order]) -> None:
+        self.failed += sum(order.error is not None and order.future is None for order in batch)
+        loops = {id(order.loop): order.loop for order in batch if order.loop is not None}
+        for loop in loops.values():
+            orders = [order for order in batch if order.loop is loop]
+            try:
+                loop.call_soon_threadsafe(_deliver, orders)
+            except RuntimeError:  # that loop has ended; nobody waits any more
+                continue
+
+
+def _deliver(orders: Sequence[_Order]) -> None:
+    for order in orders:
+        assert order.future is not None
+        if order.future.done():  # cancelled
+            continue
+        if order.error is None:
+            order.future.set_result(order.outcome)
+        else:
+            order.future.set_exception(order.error)

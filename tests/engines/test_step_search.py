@@ -254,13 +254,15 @@ async def test_tell_comes_in_ask_order_and_draws_do_not_depend_on_arrival() -> N
 
 
 async def test_children_inherit_the_configuration_of_their_parent() -> None:
-    small = ScriptedModel(replies=lambda request, number: f"{request.sampling.temperature}\n")
+    small = ScriptedModel(
+        replies=lambda request, number: f"{request.sampling.temperature} {request.extra['experts']}\n"
+    )
     ctx = context(reply_in_turn("policy\n"), Flat())
     ctx.models = {**ctx.models, "small": small}
     root = Node.root(TASK, ctx)
-    config = replace(root.config, role="small", sampling=replace(ctx.sampling, temperature=0.25))
+    config = replace(root.config, role="small", sampling=replace(ctx.sampling, temperature=0.25), extra={"experts": 2})
     found = await step_search(TASK, ctx, root, Everything(root, 1, config), StepSettings(depth=3))
-    assert [node.text() for node in found.finals] == ["0.25\n" * 3]
+    assert [node.text() for node in found.finals] == ["0.25 2\n" * 3]
     assert small.calls == 3
 
 

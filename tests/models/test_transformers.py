@@ -301,6 +301,21 @@ async def test_inspect_returns_states_and_maps(model, module) -> None:
     assert module.config._attn_implementation == "sdpa"
 
 
+async def test_states_in_one_batch_are_those_of_inspection_and_of_scoring(model) -> None:
+    pairs = [("x" * (3 * i + 1), "y" * (9 - 2 * i)) for i in range(4)]
+    jobs = [model.states(ask(p, certainty=True), t, layers=(2, 0)) for p, t in pairs]
+    together = await asyncio.gather(*jobs, model.score(ask("x"), "z"))  # noqa: TID251  # as above
+    for (prompt, text), seen in zip(pairs, together[:-1], strict=True):
+        inside = await model.inspect(ask(prompt), text)
+        alone = await model.score(ask(prompt, certainty=True), text)
+        assert torch.allclose(seen.hidden, inside.hidden[[2, 0], inside.start :], atol=1e-4)
+        assert seen.logprobs == pytest.approx(alone.tokens.logprobs, abs=1e-4)
+        assert seen.certainty == pytest.approx(alone.certainty, abs=1e-4)
+    for layers in ((), (3,), (-1,)):
+        with pytest.raises(BadInput, match="layers"):
+            await model.states(ask("x"), "y", layers=layers)
+
+
 # -- ends and failures -----------------------------------------------------------------------------------------------
 
 

@@ -25,6 +25,8 @@ from ponder import (
 from ponder.core.errors import AccessDenied, ConfigError
 from ponder.core.seeds import derive
 from ponder.core.trace import Trace
+from ponder.numerics.metropolis import softmax_weights
+from ponder.numerics.votes import totals, weighted_vote
 
 TASK = Task.of("How many?", answer="number")
 Reply = Callable[[Request, int], str]
@@ -66,6 +68,18 @@ async def test_constant_reward_votes_as_the_majority_does() -> None:
     result = await run(replies, {"7": 1.0, "12": 1.0, "3": 1.0}, steps=200, sampling=Sampling(max_tokens=1))
     vote = await solve(TASK, model=ScriptedModel(replies=replies), method="self_consistency", n=200)
     assert result.answer == vote.answer == "7"
+
+
+@pytest.mark.parametrize(
+    ("beta", "first", "second", "winner"), [(1.0, 0.598, 0.402, 0), (0.5, 0.869, 0.131, 0), (1e9, 0.25, 0.75, 2)]
+)
+def test_weighted_majority_that_it_is_compared_with(beta: float, first: float, second: float, winner: int) -> None:
+    """Card 02, check 6: rewards 2, 0.5, 0.6, 0.4 for the answers X, Y, Y, Y; a large beta is the plain majority."""
+    answers, rewards = ["X", "Y", "Y", "Y"], [2.0, 0.5, 0.6, 0.4]
+    weights = softmax_weights(rewards, beta)
+    sums = totals(answers, weights)
+    assert [sums["X"], sums["Y"]] == pytest.approx([first, second], abs=1e-3)
+    assert answers[winner] == answers[weighted_vote(answers, weights) or 0]
 
 
 async def test_refused_proposals_do_not_vote() -> None:

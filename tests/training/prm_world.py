@@ -58,7 +58,12 @@ class ScoringModel(ScriptedModel):
             message=Message("assistant", text),
             finish="stop",
             usage=Usage(calls=1, prompt_tokens=len(texts)),
-            tokens=Tokens(ids=tuple(range(len(texts))), texts=tuple(texts), logprobs=tuple(logprobs)),
+            tokens=Tokens(
+                ids=tuple(range(len(texts))),
+                texts=tuple(texts),
+                logprobs=tuple(logprobs),
+                top=tuple(((0, "", -0.1),) for _ in texts) if request.logprobs else None,
+            ),
             certainty=tuple(-p for p in logprobs) if request.certainty else None,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
+import statistics
 from collections.abc import Sequence
 
 import pytest
@@ -15,6 +16,7 @@ from ponder.core.candidate import Candidate, Score
 from ponder.core.context import Context
 from ponder.core.errors import AccessDenied, ConfigError, ProviderTimeout
 from ponder.core.model import Completion, Model, Request, Tokens
+from ponder.core.seeds import derive
 from ponder.core.task import Message, Task
 from ponder.core.trace import Trace
 from ponder.core.usage import Usage
@@ -281,6 +283,23 @@ async def test_critic_makes_the_policy_rethink_until_no_step_is_bad() -> None:
     assert "<review>\nit adds up.\n</review>" in review.text
 
 
+async def test_verification_may_end_at_the_first_bad_step() -> None:
+    steps = IMAGINED.steps(SOLUTION)
+    for first_bad, found in ((False, (1.0, 0.0, 0.0)), (True, (1.0, 0.0))):
+        model = ScriptedModel(replies=reviewer)
+        verified = await IMAGINED.verify_solution(TASK, steps, context(model), first_bad=first_bad)
+        assert (verified.rewards, verified.problem, verified.ended) == (found, "", None)
+        assert model.calls == 2 * len(found)
+        assert model.calls <= len(found) * IMAGINED.calls_a_step()
+
+
+async def test_end_of_the_run_inside_a_verification_ends_the_critic() -> None:
+    attempts = ScriptedModel(replies=lambda request, n: reviewer(request, n) if request.prefix else SOLUTION)
+    ctx = context(attempts, Budget(calls=2))
+    found = await refine(TASK, ctx, chains=1, rounds=3, follow=critic(IMAGINED, TASK, ctx))
+    assert (len(found.candidates), found.stopped) == (1, "budget")
+
+
 async def test_critic_leaves_a_good_solution_alone() -> None:
     model = ScriptedModel(replies=lambda request, n: reviewer(request, n) if request.prefix else "All is 14.")
     ctx = context(model)
@@ -298,6 +317,45 @@ async def test_embedded_model_gives_rewards(embedded: Model) -> None:
         (score,) = await verifier.score(TASK, shown, ctx)
         assert score.value is None or 0 < score.value < 1, "a probability, not a vote"
     assert ctx.meter.nominal["judge"].completion_tokens <= 200
+
+
+async def rewards(votes: int, chance: float, *, runs: int = 300, shared: bool = False) -> list[float]:
+    """Rewards of one step by a model that says yes with this chance; `shared`: all votes of a run say the same."""
+
+    def reply(request: Request, number: int) -> str:
+        luck = derive(number // votes if shared else request.seed, "verdict").random()
+        return f"{{{'Yes' if luck < chance else 'No'}}}$\n</output>\n"
+
+    found = []
+    model = ScriptedModel(replies=reply)
+    direct = GenPRM(votes=votes, analyse=False, verify=False, execute=False)
+    for seed in range(runs):
+        ctx = Context(models={"policy": model}, meter=Meter(None), trace=Trace(), method="test", seed=seed)
+        verified = await direct.verify_solution(TASK, ["a"], ctx)
+        found.append(verified.rewards[0])
+    return found
+
+
+async def test_variance_of_the_mean_vote_falls_with_their_number() -> None:
+    """Card 57, check 4: K = 1 is a single run, 0 or 1; the variance of K of them is 1/K of its own."""
+    one, nine = await rewards(1, 0.7), await rewards(9, 0.7)
+    assert set(one) == {0.0, 1.0}
+    assert statistics.fmean(one) == pytest.approx(0.7, abs=0.08)
+    assert statistics.fmean(nine) == pytest.approx(0.7, abs=0.04)
+    assert statistics.pvariance(one) / statistics.pvariance(nine) == pytest.approx(9, rel=0.35)
+
+
+async def test_votes_that_err_together_gain_nothing() -> None:
+    """Card 57, check 8: independent votes of nine are right in 90 %, correlated ones as often as a single one."""
+    apart, together = await rewards(9, 0.7), await rewards(9, 0.7, shared=True)
+    single = await rewards(1, 0.7)
+
+    def right(found: Sequence[float]) -> float:
+        return statistics.fmean(reward >= 0.5 for reward in found)
+
+    assert right(apart) == pytest.approx(0.9012, abs=0.05)
+    assert right(together) == pytest.approx(right(single), abs=0.08)
+    assert set(together) == {0.0, 1.0}
 
 
 def test_nine_independent_votes_beat_one() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,23 @@ async def test_another_model_is_refused_and_the_role_prm_is_read(tmp_path: Path)
         await verifier.score_steps(TASK, [prefix(RIGHT)], context(other))
     (score,) = await verifier.score_steps(TASK, [prefix(RIGHT)], context(other, prm=model))
     assert score.value is not None
+
+
+async def test_what_was_read_once_is_booked_but_not_read_again(tmp_path: Path) -> None:
+    model = world()
+    verifier = prm(tmp_path, model)
+    ctx = context(model)
+    (first,) = await verifier.score_steps(TASK, [prefix(RIGHT, WRONG)], ctx)
+    (again,) = await TrainedPrm(directory=str(tmp_path)).score_steps(TASK, [prefix(RIGHT, WRONG)], ctx)
+    assert again == first
+    assert model.passes == 1
+    assert ctx.meter.nominal["prm"].calls == 2
+    assert ctx.meter.paid["prm"].calls == 1
+    law = Logistic((0.0,) * STEP_FEATURES, -5.0)
+    replace(head(model.info.fingerprint), law=law).save(tmp_path)  # another head in the same place knows nothing yet
+    (new,) = await TrainedPrm(directory=str(tmp_path)).score_steps(TASK, [prefix(RIGHT, WRONG)], ctx)
+    assert new.value == pytest.approx(law.predict([0.0] * STEP_FEATURES))
+    assert model.passes == 2
 
 
 async def test_without_a_directory_every_score_is_missing() -> None:

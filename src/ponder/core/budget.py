@@ -53,10 +53,10 @@ class Budget:
     flops: float | None = None
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
+        for name in _NAMES:
+            value = getattr(self, name)
             if value is not None and not (value > 0 and (math.isfinite(value))):
-                raise ConfigError(f"budget {item.name} must be a positive number, got {value!r}")
+                raise ConfigError(f"budget {name} must be a positive number, got {value!r}")
         for part in ("prompt_tokens", "completion_tokens"):
             value = getattr(self, part)
             if value is not None and self.tokens is not None and value > self.tokens:
@@ -101,6 +101,9 @@ class Budget:
             scaled = None if value is None else value * fraction
             values[item.name] = max(1, math.floor(scaled)) if isinstance(value, int) and scaled is not None else scaled
         return Budget(**values)  # type: ignore[arg-type]  # same fields, same types
+
+
+_NAMES = tuple(item.name for item in fields(Budget))  # a gateway makes several budgets for each request
 
 
 @dataclass(frozen=True, kw_only=True)

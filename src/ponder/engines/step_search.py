@@ -274,6 +274,7 @@ class _Driver:
             prefix=node.text() + lead,
             n=count,
             sampling=replace(law, max_tokens=most, stop=tuple(dict.fromkeys(stop))),
+            extra=config.extra,
         )
         try:
             return await self.ctx.model(config.role).sample(request, path=(place, self.task.id, *node.id), first=first)

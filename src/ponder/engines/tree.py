@@ -7,7 +7,7 @@ itself which samples lead there; removed siblings leave gaps, and nothing is ren
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -36,11 +36,13 @@ class Config:
         messages: the chat that is answered.
         sampling: the law.
         role: the model.
+        extra: further fields of the request (how many experts are active, ...), for back-ends that know them.
     """
 
     messages: tuple[Message, ...]
     sampling: Sampling
     role: str = "policy"
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def greedy(self) -> Config:
         """Return the same at temperature 0."""

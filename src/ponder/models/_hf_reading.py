@@ -1,4 +1,4 @@
-"""Read given texts with a model: log-probabilities of many texts in one batch, hidden states and attention of one.
+"""Read given texts with a model: log-probabilities and hidden states of many in one batch, attention of one.
 
 Source: our own. Cost: one pass over the new tokens; prompts that were read before are not read again.
 Needs: the extra `torch`.
@@ -22,20 +22,28 @@ _TOKENS = 512
 
 
 class Text(NamedTuple):
-    """What is to be read: `text` ids after `prompt` ids, with the `top` likeliest tokens at each step."""
+    """What is to be read: `text` ids after `prompt` ids, with the `top` likeliest tokens at each step.
+
+    `layers` are hidden states that are kept: 0 are the embeddings, then each layer's output.
+    """
 
     prompt: tuple[int, ...]
     text: tuple[int, ...]
     top: int
+    layers: tuple[int, ...] = ()
 
 
 class Reading(NamedTuple):
-    """What was read: one entry per text token, and how many prompt tokens came from a cache."""
+    """What was read: one entry per text token, and how many prompt tokens came from a cache.
+
+    `hidden` are the states after each text token, float32 [layers asked for, tokens, width]; None unless asked for.
+    """
 
     logprobs: tuple[float, ...]
     certainty: tuple[float, ...]
     top: tuple[Top, ...]
     reused: int
+    hidden: torch.Tensor | None = None
 
 
 class Insides(NamedTuple):
@@ -79,14 +87,22 @@ def _read_group(engine: Engine, texts: Sequence[Text]) -> list[Reading]:
         prompts[text.prompt] = prompt._replace(reused=len(text.prompt))
         slots.put(prompt.slots)
         record.add(prompt.logits[None])
-    # The last token of a text predicts nothing that is asked for.
-    bodies = [text.text[:-1] for text in texts]
+    deep = any(text.layers for text in texts)
+    # The last token of a text predicts nothing that is asked for, but it has states.
+    bodies = [text.text if text.layers else text.text[:-1] for text in texts]
     step = max(1, _TOKENS // len(texts))
     for start in range(0, max(map(len, bodies)), step):
         pieces = [body[start : start + step] for body in bodies]
-        logits = engine.network.advance(slots, pieces, last=False)
+        if deep:
+            logits, hidden = engine.network.advance_deep(slots, pieces)
+        else:
+            logits, hidden = engine.network.advance(slots, pieces, last=False), ()
         for row, (piece, record) in enumerate(zip(pieces, records, strict=True)):
             record.add(logits[row, : len(piece)])
+            if record.text.layers and piece:
+                record.hidden.append(
+                    torch.stack([hidden[layer][row, : len(piece)] for layer in record.text.layers]).float().cpu()
+                )
     return [record.reading(tokens) for record, tokens in zip(records, reused, strict=True)]
 
 
@@ -98,6 +114,7 @@ class _Record:
         self.logprobs: list[float] = []
         self.certainty: list[float] = []
         self.top: list[Top] = []
+        self.hidden: list[torch.Tensor] = []
 
     def add(self, logits: torch.Tensor) -> None:
         """Add the laws [new, vocabulary] of the next tokens."""
@@ -111,7 +128,8 @@ class _Record:
 
     def reading(self, reused: int) -> Reading:
         """Return what was collected."""
-        return Reading(tuple(self.logprobs), tuple(self.certainty), tuple(self.top), reused)
+        hidden = torch.cat(self.hidden, 1) if self.hidden else None
+        return Reading(tuple(self.logprobs), tuple(self.certainty), tuple(self.top), reused, hidden)
 
 
 def look(network: Network, ids: tuple[int, ...], start: int, *, hidden: bool, attention: bool) -> Insides:

@@ -175,22 +175,32 @@ class Network:
         Returns:
             Logits [rows, 1 or most tokens of a row, vocabulary]; those after a row's own tokens are noise.
         """
+        logits: torch.Tensor = self._advance(cache, ids, last=last, hidden=False).logits
+        return logits
+
+    def advance_deep(self, cache: Slots, ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+        """Append `ids`; return all logits, and the hidden states [rows, tokens, width] of embeddings and layers."""
+        out = self._advance(cache, ids, last=False, hidden=True)
+        return out.logits, out.hidden_states
+
+    def _advance(self, cache: Slots, ids: Sequence[Sequence[int]], *, last: bool, hidden: bool) -> Any:
         cache.lengths += [0] * (len(ids) - len(cache.lengths))
         width = max(map(len, ids))
         tokens = torch.tensor([[*row, *[0] * (width - len(row))] for row in ids], device=self.device)
         start = torch.tensor(cache.lengths, device=self.device)
         cache.write = start[:, None] + torch.arange(width, device=self.device)
         cache.span = max(cache.lengths) + width
-        logits: torch.Tensor = self.module(
+        out = self.module(
             input_ids=tokens,
             attention_mask=self._mask(cache.write, cache.span),
             position_ids=cache.write.clamp(max=self.context - 1),  # what pads a short row may lie beyond the context
             use_cache=True,
             logits_to_keep=1 if last else 0,
+            output_hidden_states=hidden,
             **{self._cache_name: cache},
-        ).logits
+        )
         cache.lengths = [length + len(row) for length, row in zip(cache.lengths, ids, strict=True)]
-        return logits
+        return out
 
     def _mask(self, query: torch.Tensor, span: int) -> torch.Tensor | dict[str, torch.Tensor]:
         """Return which of `span` slots the queries at positions `query` [rows, new] see: [rows, 1, new, span]."""

@@ -214,6 +214,7 @@ def body(
             out["stream_options"]["continuous_usage_stats"] = True
         elif kind.running == "timings":
             out["timings_per_token"] = True
+    out |= request.extra
     for name in without:
         out.pop(name, None)
     if "logprobs" not in out:
@@ -254,6 +255,8 @@ def _sampling(request: Request, kind: Kind, without: Collection[str]) -> dict[st
 
 def wire(message: Message) -> dict[str, Any]:
     """Return a message as OpenAI-style JSON. Reasoning is not sent back: servers refuse it or ignore it."""
+    if message.raw is not None:
+        return dict(message.raw)
     out: dict[str, Any] = {"role": message.role, "content": message.text}
     if message.images:
         parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": i.as_url()}} for i in message.images]

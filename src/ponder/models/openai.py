@@ -216,6 +216,16 @@ class OpenAI:
 
         return await probe(self, self._transport)
 
+    async def relay(self, path: str, data: Mapping[str, Any]) -> Any:
+        """Return the server's reply to a POST of `data` below the base URL, for routes that generate nothing.
+
+        Raises:
+            ProviderError: the call failed, after the retries.
+        """
+        return await limiter_for(self.base_url, self._limits).run(
+            lambda: self._transport.json(path, data), retry=self._retry
+        )
+
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.close()

@@ -185,15 +185,7 @@ class TransformersModel:
             BadInput: the request cannot be rendered, or prompt and text do not fit the context.
             ProviderError: the model failed or is closed.
         """
-        from ponder.models._hf_reading import Text
-
-        rendered = self._prompter.render(request)
-        ids = self._prompter.continuation(request, rendered, text)
-        self._check_room(len(rendered.ids) + len(ids))
-        future: Future[Reading] = Future()
-        self._texts.append((Text(rendered.ids, ids, request.logprobs or 0), future))
-        self._engine.call(self._read_pending)
-        reading = await asyncio.wrap_future(future)
+        rendered, ids, reading = await self._reading(request, text, ())
         usage = Usage(calls=1, prompt_tokens=len(rendered.ids) + len(ids))
         return Completion(
             message=Message("assistant", text),
@@ -208,6 +200,25 @@ class TransformersModel:
             certainty=reading.certainty if request.certainty else None,
             sent=Usage(calls=1, prompt_tokens=usage.prompt_tokens, cached_tokens=reading.reused),
         )
+
+    async def states(self, request: Request, text: str, *, layers: Sequence[int]) -> Reading:
+        """Read `text` after `request` and return its tokens' log-probabilities, certainty and hidden states.
+
+        As `score`, calls made together share passes, and a prompt that was read before is not read again.
+
+        Args:
+            request: the prompt.
+            text: at least one token.
+            layers: which hidden states, in [0, layers of the model]; 0 are the embeddings.
+
+        Raises:
+            BadInput: as `score`, or there is no such layer.
+            ProviderError: the model failed or is closed.
+        """
+        most = self._engine.network.config.num_hidden_layers
+        if not layers or not all(0 <= layer <= most for layer in layers):
+            raise BadInput(f"layers must be some of 0 to {most}, got {list(layers)}")
+        return (await self._reading(request, text, tuple(layers)))[2]
 
     async def inspect(
         self, request: Request, text: str = "", *, hidden: bool = True, attention: bool = False
@@ -265,6 +276,19 @@ class TransformersModel:
             certainty=tuple(row.certainty) if request.certainty else None,
             sent=sent,
         )
+
+    async def _reading(
+        self, request: Request, text: str, layers: tuple[int, ...]
+    ) -> tuple[Rendered, tuple[int, ...], Reading]:
+        from ponder.models._hf_reading import Text
+
+        rendered = self._prompter.render(request)
+        ids = self._prompter.continuation(request, rendered, text)
+        self._check_room(len(rendered.ids) + len(ids))
+        future: Future[Reading] = Future()
+        self._texts.append((Text(rendered.ids, ids, request.logprobs or 0, layers), future))
+        self._engine.call(self._read_pending)
+        return rendered, ids, await asyncio.wrap_future(future)
 
     def _read_pending(self) -> None:
         """Read all texts that wait. Runs in the engine's thread."""

@@ -2,8 +2,9 @@
 
 Source: soft value of a prefix = share of its roll-outs that end right, learnt by cross-entropy: Snell et al. 2024,
 arXiv:2408.03314, appendix D (card 04); Monte-Carlo labels as in Zhao et al. 2025, arXiv:2504.00891 (card 57).
-Differs: a logistic head over features of the model's own passes (`verifiers.prm_features`) instead of fine-tuning; its
-penalty is chosen by cross-validation over training tasks.
+Differs: a logistic head over features of the model's own passes (`verifiers.prm_features`) instead of fine-tuning. A
+prefix counts as often as it was rolled out. What the head reads and its penalty are chosen on the training tasks alone
+(`training.fit_head`); the held-out ones choose nothing.
 Cost: see `training.rollouts`, for every task; the fit itself takes seconds. Needs: tasks with references; numpy.
 """
 
@@ -11,49 +12,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ponder.core import registry
 from ponder.core.context import AnswerType
 from ponder.core.errors import BadInput, ConfigError, Stopped
 from ponder.core.model import Model, Sampling
+from ponder.core.result import Result
 from ponder.core.solve import Control, solve
 from ponder.core.store import Store
+from ponder.core.tasks import gather_all
 from ponder.core.usage import Usage
 from ponder.numerics.auc import Counted, auc_interval
-from ponder.numerics.logistic import Logistic, choose_penalty, fit_logistic
 from ponder.numerics.losses import soft_cross_entropy
 from ponder.tasks.problem import Problem
+from ponder.training.fit_head import Example, Fit, fit_head
 from ponder.training.rollouts import Rollouts
 from ponder.verifiers.trained_prm import Head
 
-__all__ = ["Example", "Labelled", "fit_head", "label", "train_prm"]
+__all__ = ["Labelled", "label", "train_prm"]
 
+_TOGETHER = 8  # problems in flight, so that a model that samples in batches has a full one
 _NEXT = 1e-12  # what a rounded probability is taken for, so that a loss stays finite
-
-
-@dataclass(frozen=True, kw_only=True)
-class Example:
-    """A prefix, what it looks like, and what became of it.
-
-    Attributes:
-        task: id of the task.
-        prefix: the text.
-        vector: features of its newest step.
-        right: roll-outs that ended with the right answer, of
-        rollouts: all of them, >= 1.
-    """
-
-    task: str
-    prefix: str
-    vector: tuple[float, ...]
-    right: int
-    rollouts: int
-
-    @property
-    def value(self) -> float:
-        """The soft label."""
-        return self.right / self.rollouts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +63,9 @@ async def train_prm(
 
     Args:
         model: with exact continuation of prefixes, and the access that the features need.
-        problems: with references, of distinct tasks; the last ones are held out.
+        problems: with references, of distinct tasks; the last ones of those that were labelled are held out.
         rollouts: how examples are made.
-        held_out: share of the problems that the head does not see, in (0, 1).
+        held_out: share of the labelled tasks that the head does not see, in (0, 1).
         sampling: the law of solutions and roll-outs.
         seed: of the samples and of the bootstrap.
         store: response store: a run that was broken off resumes from it.
@@ -98,33 +79,38 @@ async def train_prm(
     rollouts = rollouts or Rollouts()
     if not 0 < held_out < 1:
         raise ConfigError(f"held_out must be in (0, 1), got {held_out!r}")
-    kept = max(1, round(len(problems) * held_out))
-    if len({problem.task.id for problem in problems}) < len(problems) or kept >= len(problems):
+    if len({problem.task.id for problem in problems}) < len(problems) or len(problems) < 2:
         raise BadInput("a PRM needs distinct tasks, at least one to learn from and one to measure on")
+    layers = rollouts.layers_of(model)
     labelled = await label(
         model, problems, rollouts, sampling=sampling, seed=seed, store=store, control=control, progress=progress
     )
-    unseen = {problem.task.id for problem in problems[-kept:]}
+    tasks = list(dict.fromkeys(example.task for example in labelled.examples))
+    unseen = set(tasks[-max(1, round(len(tasks) * held_out)) :])
     learnt = [example for example in labelled.examples if example.task not in unseen]
     measured = [example for example in labelled.examples if example.task in unseen]
-    law, penalty = fit_head(learnt)
+    fit = fit_head(learnt, layers)
     report = {
         "model": model.name,
         "seed": seed,
         "settings": registry.parameters(rollouts),
         "stopped": labelled.stopped,
-        "penalty": penalty,
+        "tasks": tasks,
+        "features": fit.features,
+        "layer": fit.layer,
+        "penalty": fit.penalty,
+        "tried": dict(fit.tried),
         "train": _facts(learnt),
-        "held_out": _facts(measured) | _quality(law, measured, sum(e.value for e in learnt) / len(learnt), seed),
+        "held_out": _facts(measured) | _quality(fit, layers, measured, _mean_value(learnt), seed),
         "usage": {role: used.to_json() for role, used in labelled.usage.items()},
         "paid": {role: used.to_json() for role, used in labelled.paid.items()},
     }
     return Head(
         fingerprint=model.info.fingerprint,
-        features=rollouts.features,
-        layer=rollouts.layer,
+        features=fit.features,
+        layer=fit.layer,
         delimiter=rollouts.delimiter,
-        law=law,
+        law=fit.law,
         report=report,
     )
 
@@ -140,7 +126,7 @@ async def label(
     control: Control | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Labelled:
-    """Make the examples of each problem, one after another; every call is metered. Arguments as `train_prm`.
+    """Make the examples of each problem, a few problems at once; every call is metered. Arguments as `train_prm`.
 
     Raises:
         BadInput: a problem without reference.
@@ -152,49 +138,60 @@ async def label(
     usage: dict[str, Usage] = {}
     paid: dict[str, Usage] = {}
     stopped: Stopped = "done"
-    for done, problem in enumerate(problems):
+    for start in range(0, len(problems), _TOGETHER):
         if progress is not None:
-            progress(done, len(problems))
-        result = await solve(
-            problem.task, model=model, method=rollouts, sampling=sampling, seed=seed, store=store, control=control
+            progress(start, len(problems))
+        part = problems[start : start + _TOGETHER]
+        results = await gather_all(
+            [
+                partial(
+                    solve,
+                    p.task,
+                    model=model,
+                    method=rollouts,
+                    sampling=sampling,
+                    seed=seed,
+                    store=store,
+                    control=control,
+                )
+                for p in part
+            ]
         )
-        for total, costs in ((usage, result.usage), (paid, result.paid)):
-            for role, used in costs.items():
-                total[role] = total.get(role, Usage()) + used
-        if result.stopped != "done":
-            stopped = result.stopped
+        for problem, result in zip(part, results, strict=True):
+            for total, costs in ((usage, result.usage), (paid, result.paid)):
+                for role, used in costs.items():
+                    total[role] = total.get(role, Usage()) + used
+            if result.stopped == "done":
+                examples += await _examples(problem, result)
+            else:
+                stopped = result.stopped
+        if stopped != "done":
             break
-        answers: AnswerType = registry.answer_types.get(problem.task.answer).make()
-        found: dict[str, Example] = {}
-        for candidate in result.candidates:
-            prefix = ""
-            kept = candidate.metadata
-            for step, wholes, vector in zip(kept["steps"], kept["rollouts"], kept["seen"], strict=False):
-                prefix += step
-                if wholes and prefix not in found:
-                    right = [await _is_right(answers, text, str(problem.reference)) for text in wholes]
-                    found[prefix] = Example(
-                        task=problem.task.id,
-                        prefix=prefix,
-                        vector=tuple(vector),
-                        right=sum(right),
-                        rollouts=len(right),
-                    )
-        examples += found.values()
     return Labelled(examples=tuple(examples), usage=usage, paid=paid, stopped=stopped)
 
 
-def fit_head(examples: Sequence[Example]) -> tuple[Logistic, float]:
-    """Return the fitted law and the penalty that cross-validation over tasks chose.
-
-    Raises:
-        BadInput: no two examples that differ in value.
-    """
-    vectors, values = [example.vector for example in examples], [example.value for example in examples]
-    if len(set(values)) < 2:
-        raise BadInput(f"nothing to learn: the {len(values)} prefixes all have the same value")
-    penalty = choose_penalty(vectors, values, [example.task for example in examples])
-    return fit_logistic(vectors, values, penalty=penalty), penalty
+async def _examples(problem: Problem, result: Result) -> list[Example]:
+    """Return the distinct prefixes of a task, graded."""
+    answers: AnswerType = registry.answer_types.get(problem.task.answer).make()
+    found: dict[str, Example] = {}
+    graded: dict[str, bool] = {}  # a solution is a roll-out of all its prefixes
+    for candidate in result.candidates:
+        prefix = ""
+        kept = candidate.metadata
+        for step, wholes, vector in zip(kept["steps"], kept["rollouts"], kept["seen"], strict=False):
+            prefix += step
+            if wholes and prefix not in found:
+                for text in wholes:
+                    if text not in graded:
+                        graded[text] = await _is_right(answers, text, str(problem.reference))
+                found[prefix] = Example(
+                    task=problem.task.id,
+                    prefix=prefix,
+                    vector=tuple(vector),
+                    right=sum(graded[text] for text in wholes),
+                    rollouts=len(wholes),
+                )
+    return list(found.values())
 
 
 async def _is_right(answers: AnswerType, text: str, reference: str) -> bool:
@@ -202,21 +199,26 @@ async def _is_right(answers: AnswerType, text: str, reference: str) -> bool:
     return answer is not None and await answers.same(answer, reference)
 
 
+def _mean_value(examples: Sequence[Example]) -> float:
+    return sum(e.right for e in examples) / sum(e.rollouts for e in examples)
+
+
 def _facts(examples: Sequence[Example]) -> dict[str, Any]:
-    values = [example.value for example in examples]
     return {
         "tasks": len({example.task for example in examples}),
         "prefixes": len(examples),
         "rollouts": sum(example.rollouts for example in examples),
-        "mean_value": sum(values) / len(values) if values else None,
+        "mean_value": _mean_value(examples) if examples else None,
     }
 
 
-def _quality(law: Logistic, examples: Sequence[Example], constant: float, seed: int) -> dict[str, Any]:
+def _quality(
+    fit: Fit, layers: Sequence[int], examples: Sequence[Example], constant: float, seed: int
+) -> dict[str, Any]:
     """Return the areas under the ROC curve, with intervals over tasks, and the loss against a constant prediction."""
-    predicted = [law.predict(example.vector) for example in examples]
+    predicted = [fit.predict(example, layers) for example in examples]
     trials = [Counted(p, e.right, e.rollouts - e.right, e.task) for p, e in zip(predicted, examples, strict=True)]
-    areas = {name: auc_interval(trials, pairs, seed=seed) for name, pairs in (("auc", "all"), ("auc_within", "within"))}  # type: ignore[arg-type]  # literals
+    areas = {"auc": auc_interval(trials, "all", seed=seed), "auc_within": auc_interval(trials, "within", seed=seed)}
     return {
         **{name: None if area is None else area._asdict() for name, area in areas.items()},
         "cross_entropy": _loss(predicted, examples),
@@ -225,9 +227,11 @@ def _quality(law: Logistic, examples: Sequence[Example], constant: float, seed: 
 
 
 def _loss(predicted: Sequence[float], examples: Sequence[Example]) -> float | None:
+    """Return the mean cross-entropy of a roll-out."""
     if not examples:
         return None
     losses = [
-        soft_cross_entropy(e.value, min(max(p, _NEXT), 1 - _NEXT)) for p, e in zip(predicted, examples, strict=True)
+        e.rollouts * soft_cross_entropy(e.value, min(max(p, _NEXT), 1 - _NEXT))
+        for p, e in zip(predicted, examples, strict=True)
     ]
-    return sum(losses) / len(losses)
+    return sum(losses) / sum(e.rollouts for e in examples)

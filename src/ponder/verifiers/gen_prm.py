@@ -16,7 +16,7 @@ Needs: continuation of a prefix; the likeliest tokens for probabilities (else th
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
@@ -58,11 +58,13 @@ class Verified(NamedTuple):
         rewards: of each step, in [0, 1]; those before the first one that could not be judged.
         texts: the first verification of each of them.
         problem: why a step could not be judged; empty where all were.
+        ended: what ended the run there, where that was why.
     """
 
     rewards: tuple[float, ...]
     texts: tuple[str, ...]
     problem: str = ""
+    ended: Interrupted | None = None
 
 
 @verifiers(
@@ -125,17 +127,40 @@ class GenPRM:
         """Return the steps of a solution."""
         return tuple(step for part in text[:LONGEST].split(self.delimiter) if (step := part.strip()))
 
-    async def verify_solution(self, task: Task, steps: Sequence[str], ctx: Context) -> Verified:
+    def calls_a_step(self) -> int:
+        """Return the most calls that one step takes."""
+        if not self.verify:
+            return self.votes * (1 + self.analyse)
+        return self.votes * (self.analyse + self.rounds + 1)
+
+    def check(self, ctx: Context) -> None:
+        """Refuse a run that could not verify anything, before anything is spent.
+
+        Raises:
+            MissingExtra: the code cannot be run here.
+            AccessDenied: the judge cannot continue a given beginning.
+        """
+        if self.execute and self.verify:
+            require(self.confinement)
+        ctx.model("judge").require(Access.PREFIX, what="gen_prm")
+
+    async def verify_solution(
+        self, task: Task, steps: Sequence[str], ctx: Context, *, first_bad: bool = False
+    ) -> Verified:
         """Verify the steps of one solution in order, up to the first one that cannot be judged.
+
+        Args:
+            task: what it solves.
+            steps: its steps.
+            ctx: the run.
+            first_bad: stop after the first bad step too.
 
         Raises:
             MissingExtra: the code cannot be run here.
             AccessDenied: the model cannot continue a given beginning.
         """
-        if self.execute and self.verify:
-            require(self.confinement)
+        self.check(ctx)
         model = ctx.model("judge")
-        model.require(Access.PREFIX, what="gen_prm")
         limits = Limits(seconds=self.seconds, cpu_seconds=max(1, round(self.seconds)))
         packages = installed_packages() if self.packages else ()
         sessions = [
@@ -152,7 +177,7 @@ class GenPRM:
             try:
                 found = await gather_all([partial(ask, vote, session) for vote, session in enumerate(sessions)])
             except Interrupted as err:
-                return Verified(tuple(rewards), tuple(texts), f"step {at + 1} not judged: {err}")
+                return Verified(tuple(rewards), tuple(texts), f"step {at + 1} not judged: {err}", err)
             except (ProviderError, BadInput) as err:  # BadInput: the chat does not fit the judge's context
                 return Verified(tuple(rewards), tuple(texts), f"the judge failed at step {at + 1}: {err}")
             reward = aggregate([one.reward for one in found if one.reward is not None], "mean")
@@ -160,6 +185,8 @@ class GenPRM:
                 return Verified(tuple(rewards), tuple(texts), f"the verdict on step {at + 1} cannot be read")
             rewards.append(reward)
             texts.append(found[0].text)
+            if first_bad and first_error([reward]) is not None:
+                break
             chat.append(Message("assistant", found[0].text))
         return Verified(tuple(rewards), tuple(texts))
 
@@ -169,10 +196,11 @@ class GenPRM:
             found = await gather_all([partial(self.verify_solution, task, steps, ctx) for steps in distinct])
         except MissingExtra as err:
             return [Score.missing(err) for _ in solutions]
-        scores = {steps: self._score(verified) for steps, verified in zip(distinct, found, strict=True)}
+        scores = {steps: self.score_of(verified) for steps, verified in zip(distinct, found, strict=True)}
         return [scores[tuple(steps)] if steps else Score.missing("there is no step to judge") for steps in solutions]
 
-    def _score(self, verified: Verified) -> Score:
+    def score_of(self, verified: Verified) -> Score:
+        """Return a verification as a score: its steps' rewards, their aggregate, what is said of the first bad one."""
         if verified.problem:
             return Score.missing(verified.problem)
         bad = first_error(verified.rewards)
@@ -221,28 +249,56 @@ class GenPRM:
         return found
 
 
-def critic(verifier: GenPRM, task: Task, ctx: Context) -> Follow:
+def critic(
+    verifier: GenPRM,
+    task: Task,
+    ctx: Context,
+    *,
+    steps: int | None = None,
+    tell: Callable[[Candidate, Verified], None] | None = None,
+) -> Follow:
     """Return what the engine `refine` asks for: the chat that makes the policy rethink its first bad step.
 
     The whole old solution stands as the assistant's turn (not only what came before the error). A solution without a
-    bad step, or one that could not be judged, is kept: no call. The paper takes up to three rounds.
+    bad step, or with one that could not be judged before it, is kept: no call. Steps after the first bad one are not
+    judged: nothing depends on them. The paper takes up to three rounds.
+
+    Args:
+        verifier: judges each step.
+        task: what the solutions are of.
+        ctx: the run.
+        steps: how many steps of a solution are judged; by default all.
+        tell: called with each solution and what is said of it.
+
+    The result raises what ended the run during a verification.
     """
 
     async def follow(chains: Sequence[Chain], round_: int) -> list[tuple[Message, ...] | None]:
-        solutions = [verifier.steps(chain.attempts[-1].text) for chain in chains]
-        found = await gather_all([partial(verifier.verify_solution, task, steps, ctx) for steps in solutions])
-        chats: list[tuple[Message, ...] | None] = []
-        for chain, steps, verified in zip(chains, solutions, found, strict=True):
-            bad = first_error(verified.rewards)
-            if bad is None or verified.problem:
-                chats.append(None)
-                continue
-            said = analysis_text(verified.texts[bad]) or ""
-            text = Template(_prompt("refine")).substitute(paragraph=steps[bad], analysis=said)
-            chats.append((*task.messages, Message("assistant", chain.attempts[-1].text), Message("user", text)))
-        return chats
+        solutions = [verifier.steps(chain.attempts[-1].text)[:steps] for chain in chains]
+        verify = partial(verifier.verify_solution, task, ctx=ctx, first_bad=True)
+        found = await gather_all([partial(verify, steps=parts) for parts in solutions])
+        if tell is not None:
+            for chain, verified in zip(chains, found, strict=True):
+                tell(chain.attempts[-1], verified)
+        for verified in found:
+            if verified.ended is not None:
+                raise verified.ended
+        return [
+            _rethink(task, chain.attempts[-1], parts, verified)
+            for chain, parts, verified in zip(chains, solutions, found, strict=True)
+        ]
 
     return follow
+
+
+def _rethink(task: Task, attempt: Candidate, steps: Sequence[str], verified: Verified) -> tuple[Message, ...] | None:
+    """Return the chat that asks for another solution; None where no step is known to be bad."""
+    bad = first_error(verified.rewards)
+    if bad is None:
+        return None
+    said = analysis_text(verified.texts[bad]) or ""
+    text = Template(_prompt("refine")).substitute(paragraph=steps[bad], analysis=said)
+    return (*task.messages, Message("assistant", attempt.text), Message("user", text))
 
 
 def _tokens(text: str) -> int:

@@ -4,7 +4,8 @@ Source: soft values from K roll-outs as labels, Snell et al. 2024, arXiv:2408.03
 al. 2025, arXiv:2504.00891 (card 57).
 Differs: no network is fine-tuned; a logistic head reads how sure the model is of each step (and, if trained so, its
 hidden state), in minutes on two cores.
-Cost: one pass over prompt and prefix for each prefix, booked under the role "prm"; no token is written.
+Cost: one pass over prompt and prefix for each prefix, booked under the role "prm"; no token is written. What a process
+has read once under a head is not read again: it is booked, and nothing is paid for it.
 Needs: a directory written by `ponder train prm`, and the model that it was trained on as the role "prm" (by default the
 policy), with access to scores or hidden states.
 When: a small model whose answers are known to vary, tasks like those it was trained on.
@@ -16,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from ponder.core.context import Context
 from ponder.core.errors import BadInput, ConfigError, Interrupted, ProviderError
 from ponder.core.model import Model, Request
 from ponder.core.registry import verifiers
-from ponder.core.task import Task
+from ponder.core.task import Message, Task
 from ponder.core.tasks import gather_all
 from ponder.core.usage import Usage
 from ponder.engines.tree import Prefix
@@ -38,8 +39,11 @@ from ponder.verifiers.prm_features import STEP_FEATURES, Features, Seen, read_st
 
 __all__ = ["FILE", "SCHEMA", "Head", "TrainedPrm"]
 
-SCHEMA = 1
+_Key = tuple[tuple[Message, ...], tuple[str, ...]]
+
+SCHEMA = 2
 FILE = "prm.json"
+_KEPT = 20_000  # readings that an opened head remembers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +52,7 @@ class Head:
 
     Attributes:
         fingerprint: of the model whose passes it reads.
-        features, layer: what of them, as `prm_features.read_steps` takes them.
+        features, layer: what of them, and the layer whose hidden state is read with hidden features.
         delimiter: text that ends a step.
         law: from features to the value.
         report: how it was made and how good it is on tasks that it has not seen.
@@ -120,7 +124,8 @@ class Head:
 
     async def read(self, model: Model, task: Task, steps: Sequence[str]) -> Seen:
         """Return the features of each step (see `read_steps`)."""
-        return await read_steps(model, task, steps, self.features, layer=self.layer)
+        layers = (self.layer,) if self.features == "hidden" else ()
+        return await read_steps(model, task, steps, self.features, layers=layers)
 
 
 @verifiers("trained_prm", card=(4, 57), access=(Access.SCORE,), since="0.1")
@@ -136,10 +141,14 @@ class TrainedPrm:
     directory: str = ""
     aggregation: Aggregation = "last"
     _head: Head | None = field(init=False, repr=False, compare=False, default=None)
+    _values: dict[_Key, tuple[float, ...]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.directory:
-            object.__setattr__(self, "_head", Head.load(self.directory))
+            file = Path(self.directory).resolve() / FILE
+            opened = _open(file.parent, file.stat().st_mtime_ns if file.is_file() else 0)
+            object.__setattr__(self, "_head", opened.head)
+            object.__setattr__(self, "_values", opened.values)
 
     @property
     def report(self) -> Mapping[str, Any]:
@@ -173,14 +182,36 @@ class TrainedPrm:
         if not steps:
             return Score.missing("there is no step")
 
-        async def work() -> tuple[Seen, Usage | None]:
+        key = (task.messages, tuple(steps))
+
+        async def work() -> tuple[tuple[float, ...], Usage | None]:
+            if (known := self._values.get(key)) is not None:
+                return known, Usage()
             seen = await head.read(model, task, steps)
-            return seen, seen.paid
+            values = tuple(head.law.predict(vector) for vector in seen.vectors)
+            if len(self._values) >= _KEPT:
+                del self._values[next(iter(self._values))]
+            self._values[key] = values
+            return values, seen.paid
 
         try:
             tokens = model.count(Request(messages=task.messages, prefix="".join(steps))).tokens
-            seen = await metered_pass(ctx, "prm", model.info, tokens, work)
+            values = await metered_pass(ctx, "prm", model.info, tokens, work)
         except (BadInput, Interrupted, ProviderError) as err:
             return Score.missing(f"not read: {err}")
-        values = tuple(head.law.predict(vector) for vector in seen.vectors)
         return Score(value=aggregate(values, self.aggregation), steps=values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """A head that was read from its file, and the values of the steps that it has seen."""
+
+    head: Head
+    values: dict[_Key, tuple[float, ...]] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=8)
+def _open(directory: Path, modified: int) -> _Opened:
+    """Return the head of a directory; one that was written again is another one."""
+    del modified
+    return _Opened(head=Head.load(directory))

@@ -1,10 +1,11 @@
 """How a verifier's rates depend on the difficulty of the problem and on who wrote the answer, and what filtering gains.
 
 Source: Zhou et al. 2025, arXiv:2509.17995, and its released analysis (card 21): RQ1 (difficulty), RQ2 (generator), RQ3
-(the verifier's own ability), RQ4/5 (filtering).
+(the verifier's own ability: correlation, line and LOWESS, over all problems and by difficulty), RQ4/5 (filtering).
 Differs: the rates pool all sampled answers, not a balanced subsample of them (each rate is over one kind of answers, so
 their ratio does not enter it; a problem with more answers of a kind weighs more). A score of any verifier becomes a
-vote by a threshold; a score on it, or a missing one, is unreadable and has half credit.
+vote by a threshold; a score on it, or a missing one, is unreadable and has half credit. A verifier's ability is its
+pass rate on all problems, also where the accuracy is that of one bin.
 Cost: no model call. Needs: nothing beyond the base install.
 """
 
@@ -20,6 +21,8 @@ from ponder.bench.rows import Row
 from ponder.bench.studies.recording import samples_in_parallel
 from ponder.core.errors import BadInput
 from ponder.numerics.intervals import Interval, paired_difference
+from ponder.numerics.power_laws import Line, fit_line
+from ponder.numerics.smoothing import lowess
 from ponder.numerics.verification import (
     Rates,
     Vote,
@@ -34,9 +37,24 @@ from ponder.numerics.verification import (
     rates,
 )
 
-__all__ = ["ALL", "QUARTILES", "Ability", "Cell", "Dynamics", "Judged", "analyse", "correlation", "read_judged", "vote"]
+__all__ = [
+    "ALL",
+    "LEAST",
+    "QUARTILES",
+    "Ability",
+    "Cell",
+    "Dynamics",
+    "Judged",
+    "Trend",
+    "analyse",
+    "correlation",
+    "read_judged",
+    "trend",
+    "vote",
+]
 
 ALL = "all"
+LEAST = 3  # verifiers that a trend needs
 QUARTILES = ("hardest", "hard", "easy", "easiest")
 
 
@@ -94,6 +112,24 @@ class Ability(NamedTuple):
     balanced: float
 
 
+class Trend(NamedTuple):
+    """How balanced accuracy goes with the ability of the verifier, on the problems of one bin (or all).
+
+    Attributes:
+        bin: which problems.
+        abilities: weakest verifier first; two of them say nothing.
+        r: Pearson's correlation, in [-1, 1]; None below `LEAST` verifiers, or where one side does not vary.
+        line: least squares; None below `LEAST` verifiers, or where their abilities are alike.
+        smooth: LOWESS at each ability; empty where there is no line.
+    """
+
+    bin: str
+    abilities: tuple[Ability, ...]
+    r: float | None
+    line: Line | None
+    smooth: tuple[float, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dynamics:
     """The whole analysis.
@@ -109,6 +145,8 @@ class Dynamics:
         accepted, rejected: by verifier, the rates by generator on the problems that all generators share (RQ2); empty
             with one generator, or where they share none.
         abilities: of the verifiers whose model is a generator too (RQ3).
+        trends: of these abilities, over all problems and in each bin; bins without any verifier's accuracy are left
+            out.
     """
 
     verifiers: tuple[str, ...]
@@ -122,6 +160,7 @@ class Dynamics:
     accepted: Mapping[str, Mapping[str, float]]
     rejected: Mapping[str, Mapping[str, float]]
     abilities: tuple[Ability, ...]
+    trends: tuple[Trend, ...]
 
     def cell(self, verifier: str, generator: str = ALL, bin: str = ALL) -> Cell | None:
         """Return one cell, or None where it holds nothing."""
@@ -199,16 +238,26 @@ def analyse(judged: Sequence[Judged], *, bins: Sequence[str] = QUARTILES, seed: 
         intervals=tuple(intervals),
         accepted=_picks(answers, right=True, seed=seed),
         rejected=_picks(answers, right=False, seed=seed),
-        abilities=tuple(_abilities(cells, level)),
+        abilities=tuple(_abilities(cells, level, ALL)),
+        trends=tuple(trend(able, bin=name) for name in ranked if (able := tuple(_abilities(cells, level, name)))),
     )
 
 
 def correlation(abilities: Sequence[Ability]) -> float | None:
     """Return Pearson's r of pass rate and balanced accuracy; None below three verifiers, or where one does not vary."""
     left, right = [a.pass_rate for a in abilities], [a.balanced for a in abilities]
-    if len(abilities) < 3 or len(set(left)) == 1 or len(set(right)) == 1:
+    if len(abilities) < LEAST or len(set(left)) == 1 or len(set(right)) == 1:
         return None
     return statistics.correlation(left, right)
+
+
+def trend(abilities: Iterable[Ability], *, bin: str = ALL) -> Trend:
+    """Return the correlation, the line and the curve through the verifiers of one bin."""
+    able = tuple(sorted(abilities, key=lambda one: one.pass_rate))
+    x, y = [one.pass_rate for one in able], [one.balanced for one in able]
+    if len(able) < LEAST or len(set(x)) == 1:
+        return Trend(bin, able, None, None, ())
+    return Trend(bin, able, correlation(able), fit_line(x, y), tuple(lowess(x, y)))
 
 
 def _cell(verifier: str, generator: str, bin_: str, problems: int, entries: Sequence[Judged], seed: int) -> Cell:
@@ -248,10 +297,11 @@ def _picks(
     return out
 
 
-def _abilities(cells: Iterable[Cell], level: Mapping[str, float]) -> Iterable[Ability]:
+def _abilities(cells: Iterable[Cell], level: Mapping[str, float], bin_: str) -> Iterable[Ability]:
     for found in cells:
         model = found.verifier.partition("@")[2]
-        if found.generator == found.bin == ALL and model in level and found.balanced is not None:
+        here = found.generator == ALL and found.bin == bin_
+        if here and model in level and found.balanced is not None:
             yield Ability(found.verifier, level[model], found.balanced)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ponder.bench.curve import Point
 from ponder.bench.rows import Row
+from ponder.bench.studies.ability import ability_section
 from ponder.bench.studies.dynamics import ALL, QUARTILES, Cell, Dynamics, analyse, correlation, read_judged
 from ponder.bench.studies.page import Picture, Section, Study, Table
 from ponder.bench.studies.recording import Turn
@@ -237,19 +238,7 @@ def _comparisons(found: Dynamics) -> list[Section]:
             )
         )
     if found.abilities:
-        r = correlation(found.abilities)
-        sections.append(
-            Section(
-                title="A verifier and its own ability",
-                lines=() if r is None else (f"Pearson r of pass rate and balanced accuracy: {r:.2f}",),
-                tables=(
-                    Table(
-                        head=("verifier", "its pass rate as a generator", "balanced accuracy"),
-                        rows=tuple((a.verifier, f"{a.pass_rate:.0%}", f"{a.balanced:.0%}") for a in found.abilities),
-                    ),
-                ),
-            )
-        )
+        sections.append(ability_section(found))
     return sections
 
 
@@ -273,6 +262,16 @@ def _data(found: Dynamics, threshold: float) -> dict[str, Any]:
         "rejected": found.rejected,
         "abilities": [ability._asdict() for ability in found.abilities],
         "correlation": correlation(found.abilities),
+        "trends": [
+            {
+                "bin": one.bin,
+                "abilities": [able._asdict() for able in one.abilities],
+                "r": one.r,
+                "line": None if one.line is None else one.line._asdict(),
+                "lowess": list(one.smooth),
+            }
+            for one in found.trends
+        ],
     }
 
 

@@ -11,7 +11,25 @@ from typing import Annotated
 
 import typer
 
-from ponder.cli import bench, demo, doctor, exits, methods, models, report, solve, study, train, tune
+from ponder.cli import (
+    bench,
+    demo,
+    doctor,
+    exits,
+    keys,
+    methods,
+    models,
+    prune,
+    record,
+    replay,
+    report,
+    serve,
+    solve,
+    study,
+    train,
+    tune,
+    verifiers,
+)
 from ponder.core.errors import PonderError
 
 __all__ = ["app", "main", "ponder"]
@@ -43,14 +61,22 @@ def ponder(
 
 app.command("solve", epilog=solve.EPILOG)(solve.solve)
 app.add_typer(methods.app, name="methods")
+app.add_typer(verifiers.app, name="verifiers")
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
 app.add_typer(study.app, name="study")
 app.command("bench", short_help="Run methods over tasks and keep every run and answer as a row.")(bench.bench)
+app.add_typer(record.app, name="record", short_help="Sample once into a pool that every method can choose from.")
+app.command("replay")(replay.replay)
 app.command("tune")(tune.tune)
+app.command("prune", short_help="Drop what reasoning traces do not need, for a training set.")(prune.prune)
 app.command("report")(report.report)
 app.command("explain-policy")(tune.explain_policy)
 app.command("doctor")(doctor.doctor)
+app.command("serve", short_help="Serve models with OpenAI's API, with a method and a budget for each request.")(
+    serve.serve
+)
+app.command("keys")(keys.keys)
 app.command("demo", short_help="Answer generated prompts at growing budgets and draw the curves.")(demo.demo)
 
 

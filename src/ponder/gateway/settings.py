@@ -40,6 +40,8 @@ class Upstream:
         priority: of alternatives the lowest number is asked first; equal ones in the order given.
         max_concurrent: requests in flight to it, >= 1.
         api_key_env: environment variable that holds its key; the key itself is never in the settings.
+        kind: family of an `openai:` server (openai, vllm, sglang, llamacpp, ollama, compatible), which says what it
+            can do (schemas, log-probabilities, seeds, several choices); "" guesses by the address.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Upstream:
     priority: int = 0
     max_concurrent: int = 64
     api_key_env: str | None = None
+    kind: str = ""
 
     def __post_init__(self) -> None:
         if not self.serves:
@@ -110,6 +113,7 @@ class Key:
         hash: what `keys.hash_key` made of the key ("sha256:" and 64 hexadecimal digits); not shown by `repr`.
         limits: of this key alone; the global ones hold as well.
         methods, models: what it may ask for; None is everything.
+        operator: on the page it sees the requests of all keys and the benches, and may change the policy.
     """
 
     name: str
@@ -117,6 +121,7 @@ class Key:
     limits: Limits = field(default_factory=Limits)
     methods: tuple[str, ...] | None = None
     models: tuple[str, ...] | None = None
+    operator: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +162,7 @@ class Server:
         cors_origins: origins whose pages may call; none by default.
         progress: how a stream says that work goes on before the answer is chosen.
         page: whether the page is served at `/`.
+        benches: folder of recorded benches and policies that the page shows; None shows none.
     """
 
     host: str = "127.0.0.1"
@@ -164,6 +170,7 @@ class Server:
     cors_origins: tuple[str, ...] = ()
     progress: Literal["reasoning", "comments"] = "comments"
     page: bool = True
+    benches: str | None = None
 
     @property
     def loopback(self) -> bool:

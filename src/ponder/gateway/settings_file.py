@@ -294,6 +294,7 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
     return dataclasses.replace(
         settings,
         policy=placed(settings.policy),
+        server=dataclasses.replace(settings.server, benches=placed(settings.server.benches)),
         traces=dataclasses.replace(settings.traces, file=placed(settings.traces.file)),
         counters=dataclasses.replace(settings.counters, url=placed(settings.counters.url) or settings.counters.url),
     )

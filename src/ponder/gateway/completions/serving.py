@@ -1,0 +1,185 @@
+"""What a raw completion does: choose, run for each prompt, and put the answers into OpenAI's form.
+
+Each prompt of a list is a request of its own to the queue and the account; their choices and bills come together.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ponder.core.access import Access
+from ponder.core.candidate import Candidate
+from ponder.core.errors import AccessDenied
+from ponder.core.task import Message, Task
+from ponder.core.usage import Usage
+from ponder.gateway import wishes
+from ponder.gateway.completions import protocol
+from ponder.gateway.errors import ApiError
+from ponder.gateway.exchange import dumps
+from ponder.gateway.gateway import House
+from ponder.gateway.service import Ask, Outcome, usage_json
+from ponder.gateway.settings import Key
+from ponder.gateway.shaped import Shape
+from ponder.gateway.streaming import Piece, remainder
+
+__all__ = ["TextChunks", "asks_of", "response"]
+
+
+def asks_of(
+    body: Mapping[str, Any], house: House, key: Key, *, arrived: float, traceparent: str | None = None
+) -> list[Ask]:
+    """Return what a checked body asks for, one for each prompt.
+
+    Raises:
+        ApiError: unknown, impossible or forbidden.
+        AccessDenied: the model does not give what is asked for.
+    """
+    rules = house.settings.request
+    own = body.get("ponder") or {}
+    n = body.get("n") or 1
+    prompts = protocol.prompts_of(body, rules.max_candidates)
+    plan = house.chooser.plan(body["model"], own, key=key, n=n)
+    if len(prompts) * n > rules.max_candidates:
+        raise ApiError(
+            f"{len(prompts)} prompts with {n} choices are more than {rules.max_candidates}",
+            code="too_many",
+            param="prompt",
+        )
+    logprobs = body.get("logprobs")
+    if logprobs is not None:
+        level = Access.TOP_LOGPROBS if logprobs else Access.LOGPROBS
+        if level not in plan.line.access:
+            raise AccessDenied(f"logprobs needs {level.value}, which {plan.line.serves} does not give")
+    seed, given = wishes.seed_of(body)
+    stored = bool(own.get("store"))
+    common: dict[str, Any] = {
+        "plan": plan,
+        "key": key,
+        "sampling": wishes.sampling_of(body, "max_tokens"),
+        "budget": wishes.budget_of(body),
+        "deadline": wishes.deadline_of(body, rules.max_seconds),
+        "seed": 0 if stored and not given else seed,
+        "n": n,
+        "stored": False,  # the store's keys know chats, not what a shape makes of them
+        "arrived": arrived,
+        "request": body,
+        "traceparent": traceparent,
+    }
+    asks = []
+    for prompt in prompts:
+        shape = Shape(
+            prompt=prompt,
+            logprobs=logprobs,
+            extra=wishes.extra_of(body),
+            seed=seed % 2**31 if given and plan.single else None,
+            fixed=plan.single,
+        )
+        text = prompt if isinstance(prompt, str) else " ".join(map(str, prompt))
+        task = Task(messages=(Message("user", text),), answer=own.get("answer") or "text")
+        asks.append(Ask(task=task, shape=shape, **common))
+    return asks
+
+
+def response(outcomes: Sequence[Outcome], body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the reply to a request that is not streamed."""
+    paid: dict[str, Usage] = {}
+    choices: list[dict[str, Any]] = []
+    for outcome in outcomes:
+        for role, usage in outcome.paid.items():
+            paid[role] = paid.get(role, Usage()) + usage
+        before = outcome.ask.task.prompt if body.get("echo") else ""
+        for candidate in outcome.choices:
+            choices.append(
+                {
+                    "index": len(choices),
+                    "text": before + candidate.text,
+                    "logprobs": None if body.get("logprobs") is None else _logprobs(candidate),
+                    "finish_reason": _finish(candidate),
+                }
+            )
+    return {
+        "id": f"cmpl-{outcomes[0].trace_id}",
+        "object": "text_completion",
+        "created": int(time.time()),
+        "model": body["model"],
+        "choices": choices,
+        "usage": usage_json(paid),
+        "ponder": outcomes[0].about() if len(outcomes) == 1 else {"runs": [o.about() for o in outcomes]},
+    }
+
+
+def _finish(candidate: Candidate) -> str:
+    finish = candidate.finish or "stop"
+    return {"cancelled": "length", "tool_calls": "stop"}.get(finish, finish)
+
+
+def _logprobs(candidate: Candidate) -> dict[str, Any] | None:
+    tokens = None if candidate.completion is None else candidate.completion.tokens
+    if tokens is None or tokens.logprobs is None:
+        return None
+    offsets, place = [], 0
+    for text in tokens.texts:
+        offsets.append(place)
+        place += len(text)
+    top = None if tokens.top is None else [{text: p for _, text, p in step} for step in tokens.top]
+    return {
+        "tokens": list(tokens.texts),
+        "token_logprobs": list(tokens.logprobs),
+        "top_logprobs": top,
+        "text_offset": offsets,
+    }
+
+
+class TextChunks:
+    """Writes the events of one stream of raw completions."""
+
+    def __init__(self, model: str, *, usage: bool, echo: str) -> None:
+        self._model, self._usage, self._echo = model, usage, echo
+        self._created = int(time.time())
+        self._head = b""
+        self._begun: set[int] = set()
+
+    def begin(self, trace_id: str) -> None:
+        """The run has this id."""
+        if not self._head:
+            opening = {
+                "id": f"cmpl-{trace_id}",
+                "object": "text_completion",
+                "created": self._created,
+                "model": self._model,
+            }
+            self._head = b"data: " + dumps(opening)[:-1]
+
+    def piece(self, piece: Piece) -> bytes:
+        """Return the event for a part of a text."""
+        return self._text(piece.choice, piece.text, None)
+
+    def thought(self, text: str) -> bytes:
+        """Raw completions have no place for it."""
+        return b""
+
+    def rest(self, outcome: Outcome, sent: Mapping[int, str]) -> bytes:
+        """Return the events for everything that was not sent."""
+        out = []
+        for place, candidate in enumerate(outcome.choices):
+            choice = candidate.index if outcome.ask.plan.single else place
+            logprobs = None if outcome.ask.shape.logprobs is None else _logprobs(candidate)
+            left = remainder(candidate, sent.get(choice, ""))
+            out.append(self._text(choice, left, _finish(candidate), logprobs))
+        if self._usage:
+            more = {"choices": [], "usage": usage_json(outcome.paid), "ponder": outcome.about()}
+            out.append(self._head + b"," + dumps(more)[1:] + b"\n\n")
+        return b"".join(out)
+
+    def cut(self, sent: Mapping[int, str], err: ApiError) -> bytes:
+        """Return the events that end texts which cannot be completed."""
+        return b"".join(self._text(choice, "", "length") for choice in sent)
+
+    def _text(self, choice: int, text: str, finish: str | None, logprobs: Any = None) -> bytes:
+        if choice not in self._begun:
+            self._begun.add(choice)
+            text = self._echo + text
+        made = {"index": choice, "text": text, "logprobs": logprobs, "finish_reason": finish}
+        return self._head + b"," + dumps({"choices": [made]})[1:] + b"\n\n"

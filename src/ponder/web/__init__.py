@@ -1,0 +1,1 @@
+"""The page that the gateway serves: its files, as they are sent."""

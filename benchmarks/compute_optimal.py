@@ -134,12 +134,12 @@ async def main() -> None:
         f"{len({row.problem for row in rows})} questions of {', '.join(options.family)}; {rows[0].model} by {verifier}"
     )
     print("all configurations:")
-    show(find_optimum(rows, difficulty, margin=MARGIN, seed=2026))
+    show(find_optimum(rows, difficulty, margin=MARGIN, slack=options.slack, seed=2026))
     print("only the method and the number of samples:")
     paper = [
         row for row in rows if row.settings.get("accept") is None and row.settings.get("early_stop", "none") == "none"
     ]
-    show(find_optimum(paper, difficulty, margin=MARGIN, seed=2026))
+    show(find_optimum(paper, difficulty, margin=MARGIN, slack=options.slack, seed=2026))
 
 
 def read_options() -> argparse.Namespace:
@@ -156,6 +156,7 @@ def read_options() -> argparse.Namespace:
     add("--probe", type=int, default=1, help="samples from which difficulty is estimated")
     add("--bins", type=float, nargs="+", default=[0.5], help="least score of each bin but the hardest, falling")
     add("--accept", type=float, nargs="+", default=[1.0], help="scores at which a sample may be taken at once")
+    add("--slack", type=float, default=MARGIN, help="accuracy that a choice may give up for a lower cost")
     add("--max-tokens", type=int, default=48)
     add("--concurrency", type=int, default=8, help="questions in flight")
     return parser.parse_args()

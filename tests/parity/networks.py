@@ -28,7 +28,7 @@ def build(parts: Mapping[str, Any], forward: Any) -> Any:
     """A module of named parts and a function of it and its input."""
     from torch import nn
 
-    class Net(nn.Module):
+    class Net(nn.Module):  # type: ignore[misc]  # torch is not typed here
         def __init__(self) -> None:
             super().__init__()
             for name, part in parts.items():

@@ -78,7 +78,8 @@ def online(given: Any) -> dict[str, Any]:
         adapter: Any = ETA(network(given), **settings)
     else:
         source = list(double(given["fisher_x"]))
-        for name, each in (("fisher_released", "batch"), ("fisher_paper", "sample")):
+        both: list[tuple[str, Any]] = [("fisher_released", "batch"), ("fisher_paper", "sample")]
+        for name, each in both:
             twin = EATA(network(given), source=source, fisher=each, fisher_weight=beta, **settings)
             found[name] = flat(twin.importance)
             if sample is (each == "sample"):
@@ -126,7 +127,7 @@ def plain_filter(given: Any) -> dict[str, Any]:
     found = filter_samples(given["logits"].tolist(), before, margin=margin, similarity=similarity)
     logits = double(given["logits"])
 
-    class Table(torch.nn.Module):
+    class Table(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         def __init__(self) -> None:
             super().__init__()
             self.table = torch.nn.Parameter(logits.clone())

@@ -140,7 +140,7 @@ OUTPUTS = re.compile(r"answer_logprob_.*|ppl_.*|pir|kept_rho.*|greedy_order|k|ef
 
 
 def cases() -> list[Case]:
-    found = []
+    found: list[Case] = []
     for folder in folders("59"):
         file = folder / "cases.npz"
         for name, given in parts(file).items():
@@ -154,6 +154,13 @@ def cases() -> list[Case]:
     return found
 
 
-@pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case.place:03}-{case.kind}-{case.name}")
+def each() -> pytest.MarkDecorator:
+    if not (found := cases()):
+        skip = pytest.mark.skip(reason="exempt: no cases of card 59 in PONDER_FIXTURES")
+        return pytest.mark.parametrize("case", [pytest.param(None, marks=skip, id="none")])
+    return pytest.mark.parametrize("case", found, ids=[f"{c.place:03}-{c.kind}-{c.name}" for c in found])
+
+
+@each()
 def test_case_agrees(case: Case, agree: Callable[[Case, Kinds], None]) -> None:
     agree(case, KINDS)

@@ -3,7 +3,7 @@
 Source: our own, after the numbers round of the television game; each target is reached by construction.
 The grader is the checker that reads the prompt ("verifier = grader" for the verifier of the same name).
 Levels: 1 has two numbers, 2 three, 3 four; 1 and 2 need + and - alone.
-MEASURED_COUNTDOWN
+Measured (one sample -> any of 8; temperature 0.8, all levels): Qwen2.5-Coder-0.5B .26 -> .50 (30 problems).
 Cost: 32 completion tokens an answer are enough. Needs: nothing beyond the base install.
 """
 

@@ -3,7 +3,8 @@
 Source: our own. The corpus is part of the prompt, or (setting `corpus="metadata"`) stands in `metadata["documents"]`,
 one fact a document, for methods that retrieve. Every fact has one answer: a person has one teacher, one neighbour, ...
 Levels: 1 is one hop among four facts, 2 two hops among six, 3 three hops among eight.
-Measured (one sample -> any of 8; temperature 0.8, level 1): SmolLM2-135M .26 -> .64 (50 questions).
+Measured (one sample -> any of 8; temperature 0.8, level 1): SmolLM2-135M .26 -> .64 (50 questions);
+all levels: Qwen2.5-Coder-0.5B .53 -> .77 (30).
 Cost: 24 completion tokens an answer are enough. Needs: nothing beyond the base install.
 """
 

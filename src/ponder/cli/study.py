@@ -6,17 +6,18 @@ Each study writes rows.jsonl (live), table.json, table.md and page.html into a f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ponder.cli import exits
+from ponder.cli import exits, study_confidence
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
+    from ponder.bench.curve import Run
     from ponder.bench.rows import Row
     from ponder.bench.studies.page import Study
     from ponder.bench.studies.recording import Recorded, Turn
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "compute_optimal", "verification_dynamics"]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Answer a question about test-time compute.")
+app.command("verbalized-confidence")(study_confidence.verbalized_confidence)
 
 _MODEL = "llamacpp:smollm2"
 
@@ -213,6 +215,9 @@ class _Job:
     problems: Path | None
     count: int
     store: Path | None
+    form: str = ""  # a published format that the file of problems is read by
+    seen: Callable[[Run], None] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the family
 
     @property
     def source(self) -> str:
@@ -227,7 +232,7 @@ class _Job:
 
         from ponder.cli.console import one_line, tell
 
-        problems = self._problems()
+        problems = self.drawn()
         file = self._folder() / "rows.jsonl"
         if file.exists():
             from ponder.core.errors import BadInput
@@ -276,14 +281,18 @@ class _Job:
                 file=file,
                 control=control,
                 tell=lambda done, total: tell(f"{done} of {total} problems"),
+                seen=self.seen,
             )
 
-    def _problems(self) -> list[Problem]:
+    def drawn(self) -> list[Problem]:
+        """Return the problems that are asked for."""
         from ponder.tasks.loaders.load import load_problems
 
+        if self.problems is not None and self.form:
+            return load_problems(f"{self.form}:{self.problems}", count=self.count)
         if self.problems is not None:
             return load_problems(str(self.problems), count=self.count, answer="{answer}")
-        return load_problems(self.family, count=self.count, seed=self.seed)
+        return load_problems(self.family, count=self.count, seed=self.seed, **self.settings)
 
     def _folder(self) -> Path:
         from ponder.core.errors import BadInput
@@ -398,3 +407,7 @@ def _ratio(opened: Mapping[str, Model], other: str | None, policy: str) -> float
         return None
     theirs, ours = opened[other].info.parameters, opened[policy].info.parameters
     return None if theirs is None or ours is None else theirs / ours
+
+
+import ponder.cli.study_collaboration  # noqa: E402  # the same
+import ponder.cli.study_thinking  # noqa: E402, F401  # registers its commands; it takes what studies share from here

@@ -98,16 +98,20 @@ class Pace:
         cues: how often a thought that ended by itself is continued, >= 0.
         minimum: tokens below which it is continued beyond that, >= 0 and at most `budget`; 0 for none.
         cue: the text that it is continued behind.
+        guard: tokens below which a thought that ended by itself is left alone, >= 0.
     """
 
     budget: int
     cues: int = 0
     minimum: int = 0
     cue: str = "Wait"
+    guard: int = 0
 
     def __post_init__(self) -> None:
-        if self.budget < 1 or self.cues < 0:
-            raise ConfigError(f"need budget >= 1 and cues >= 0, got {self.budget!r} and {self.cues!r}")
+        if self.budget < 1 or self.cues < 0 or self.guard < 0:
+            raise ConfigError(
+                f"need budget >= 1 and cues, guard >= 0, got {self.budget!r}, {self.cues!r}, {self.guard!r}"
+            )
         if not 0 <= self.minimum <= self.budget:
             raise ConfigError(f"minimum must be in [0, budget], got {self.minimum!r}")
         if not self.cue.strip() and (self.cues or self.minimum):
@@ -169,6 +173,8 @@ async def think(write: Writer, added: Callable[[str, str], int], pace: Pace, *, 
     text, tokens, finish, cues = start + piece.text, piece.tokens, piece.finish, 0
     places: list[int] = []
     while finish == "stop" and (cues < pace.cues or (tokens < pace.minimum and cues < pace.most_cues)):
+        if tokens < pace.guard:
+            break
         cue = pace.cue if not text or text[-1].isspace() else f" {pace.cue}"
         longer = tokens + added(text, cue)
         if longer >= pace.budget:

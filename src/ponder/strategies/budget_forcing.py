@@ -14,7 +14,7 @@ When not: models that are not: `scratchpad` asks them for notes, and small ones 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -22,12 +22,12 @@ from ponder.core.access import Access
 from ponder.core.candidate import Candidate
 from ponder.core.context import Context
 from ponder.core.errors import ConfigError, ProviderError, Stopped
-from ponder.core.model import Request
 from ponder.core.registry import strategies
 from ponder.core.result import Result
-from ponder.core.task import Message, Task
+from ponder.core.task import Task
 from ponder.core.tasks import gather_all
-from ponder.engines.thinking import MARKERS, Ledger, Markers, Pace, Piece, answer_after, asked, think, writer
+from ponder.engines.reasoned import reason
+from ponder.engines.thinking import MARKERS, Ledger, Pace, asked
 from ponder.numerics.votes import majority
 
 __all__ = ["BudgetForcing"]
@@ -105,43 +105,13 @@ class BudgetForcing:
         return Pace(budget=self.thinking, cues=self.cues, minimum=self.minimum, cue=self.cue)
 
     async def _one(self, task: Task, ctx: Context, index: int) -> tuple[Candidate, Ledger]:
-        markers: Markers = MARKERS[self.markers]
-        messages = asked(task.messages, markers)
-        ledger = Ledger()
-        model = ctx.model()
-        thinking = replace(ctx.sampling, stop=(*ctx.sampling.stop, *markers.stops))
-
-        def added(text: str, cue: str) -> int:
-            short, long = (Request(messages=messages, prefix=markers.open + t) for t in (text, text + cue))
-            return max(1, model.count(long).tokens - model.count(short).tokens)
-
-        make = partial(writer, ctx, messages, before=markers.open, ledger=ledger)
-        try:
-            thought = await think(
-                make(sampling=thinking, path=("think", task.id, index), thinking=True), added, self._pace()
-            )
-            if ledger.interrupted is not None:
-                closing, piece = "", Piece("", 0, "length")
-            else:
-                write = make(sampling=ctx.sampling, path=("answer", task.id, index))
-                closing, piece = await answer_after(write, thought, markers, self.answer)
-        except ProviderError as err:
-            return Candidate(index=index, usage=ledger.usage, error=str(err)), ledger
-        ctx.trace.instant(
-            "thought", ctx.span, index=index, tokens=thought.tokens, cues=thought.cues, finish=thought.finish
+        markers = MARKERS[self.markers]
+        reasoned = await reason(
+            ctx,
+            asked(task.messages, markers),
+            markers=markers,
+            pace=self._pace(),
+            answer=self.answer,
+            path=(task.id, index),
         )
-        candidate = Candidate(
-            index=index,
-            message=Message("assistant", piece.text, reasoning=thought.text),
-            answer=ctx.answers(task).extract(piece.text),
-            finish="cancelled" if ledger.interrupted is not None else piece.finish,
-            usage=ledger.usage,
-            metadata={
-                "thinking_tokens": thought.tokens,
-                "cues": thought.cues,
-                "thinking_finish": thought.finish,
-                "closing": closing,
-            },
-        )
-        ctx.candidates.append(candidate)
-        return candidate, ledger
+        return reasoned.candidate(task, ctx, index), reasoned.ledger

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import importlib.resources
 import string
+from collections.abc import Mapping
+from functools import cache
 
 from ponder.core.task import Message, Task
+from ponder.engines.asking import prompts
 
-__all__ = ["LONGEST", "filled", "request_text"]
+__all__ = ["LONGEST", "filled", "parts", "request_text"]
 
 LONGEST = 100_000  # characters of an answer that are shown; more fits no judge
 
@@ -23,7 +26,18 @@ def request_text(task: Task) -> str:
 
 def filled(prompt: str, task: Task, **fields: str) -> tuple[Message, ...]:
     """Return the one user message of a prompt file, with its fields filled in and the task's images."""
-    file = importlib.resources.files("ponder.verifiers").joinpath(f"prompts/{prompt}")
-    text = string.Template(file.read_text(encoding="utf-8")).substitute(fields)
+    text = _template(prompt).substitute(fields)
     images = tuple(image for message in task.messages for image in message.images)
     return (Message("user", text, images=images),)
+
+
+@cache
+def parts(name: str) -> Mapping[str, string.Template]:
+    """Return the parts of a prompt file that has several, by name; the file is read once."""
+    return prompts("ponder.verifiers", name)
+
+
+@cache
+def _template(prompt: str) -> string.Template:
+    file = importlib.resources.files("ponder.verifiers").joinpath(f"prompts/{prompt}")
+    return string.Template(file.read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from ponder.bench.curve import Point, run_points
+from ponder.bench.curve import Point, Run, run_points
 from ponder.bench.rows import Row, append_rows
 from ponder.core import registry
 from ponder.core.errors import ConfigError, Stopped
@@ -75,6 +75,7 @@ async def record(
     control: Control | None = None,
     progress: Progress | None = None,
     tell: Callable[[int, int], None] | None = None,
+    seen: Callable[[Run], None] | None = None,
 ) -> Recorded:
     """Run every turn on every problem; a problem that is broken off is left out, and ends it.
 
@@ -91,6 +92,7 @@ async def record(
         control: stops it.
         progress: called with (span, text, tokens) as tokens stream.
         tell: called with (problems done, planned) as they end.
+        seen: called with each run that was made and not broken off.
 
     Raises:
         ConfigError: `together` out of range.
@@ -130,6 +132,9 @@ async def record(
             broken = next((run.result for run in runs if run.broken_off), None)
             if broken is not None:
                 return broken
+            if seen is not None:
+                for made in runs:
+                    seen(made)
             found += [run.row for run in runs]
         return found
 

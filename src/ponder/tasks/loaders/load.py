@@ -23,9 +23,12 @@ from ponder.core import registry
 from ponder.core.errors import BadInput, ConfigError, UnknownName
 from ponder.tasks.loaders.choices import arc, mmlu
 from ponder.tasks.loaders.columns import Columns, Template
+from ponder.tasks.loaders.inequality_sets import ineqmath
+from ponder.tasks.loaders.medical import medmcqa, medqa, pubmedqa
 from ponder.tasks.loaders.programs import humaneval, mbpp
 from ponder.tasks.loaders.published import aime, gsm8k, math, multiarith, svamp
 from ponder.tasks.loaders.rows import HUB, SourceRow, read_source
+from ponder.tasks.loaders.translations import translation
 from ponder.tasks.problem import Problem
 
 __all__ = ["FORMATS", "Format", "load_problems", "save_problems"]
@@ -62,14 +65,19 @@ FORMATS: Mapping[str, Format] = {
     "arc": Format(read=arc, hub="allenai/ai2_arc/ARC-Challenge"),
     "gsm8k": Format(read=gsm8k, hub="openai/gsm8k/main"),
     "humaneval": Format(read=humaneval, hub="openai/openai_humaneval"),
+    "ineqmath": Format(read=ineqmath, hub="AI4Math/IneqMath", split="dev"),
     "math": Format(read=math),
     "math500": Format(read=math, hub="HuggingFaceH4/MATH-500"),
     "mawps": Format(read=multiarith),
     "mbpp": Format(read=mbpp, hub="google-research-datasets/mbpp/full"),
+    "medmcqa": Format(read=medmcqa, hub="openlifescienceai/medmcqa", split="validation"),
+    "medqa": Format(read=medqa, hub="GBaker/MedQA-USMLE-4-options"),
     "mmlu": Format(read=mmlu, hub="cais/mmlu/all", names=_MMLU_CSV),
     "multiarith": Format(read=multiarith, hub="ChilleD/MultiArith"),
     "problems": Format(read=_saved),
+    "pubmedqa": Format(read=pubmedqa, hub="qiaojin/PubMedQA/pqa_labeled", split="train"),
     "svamp": Format(read=svamp, hub="ChilleD/SVAMP"),
+    "translation": Format(read=translation),
 }
 
 

@@ -1,4 +1,4 @@
-"""The one math worker of this process: started when first needed, killed when it overstays, started again."""
+"""The math workers of this process: started when first needed, killed when they overstay, started again."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import sys
 import threading
 from pathlib import Path
 
-__all__ = ["compare"]
+__all__ = ["compare", "compare_exactly"]
 
-_SCRIPT = Path(__file__).with_name("_math_worker.py")
+_HERE = Path(__file__)
 
 
 class _Worker:
     """A worker process that answers one line with one line. Verdicts are remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: str) -> None:
+        self._script = _HERE.with_name(script)
         self._lock = threading.Lock()  # one question at a time; also guards start and stop
         self._process: subprocess.Popen[str] | None = None
         self._verdicts: dict[tuple[str, str], bool | None] = {}
@@ -48,7 +49,7 @@ class _Worker:
         self._stop()
         # -P keeps this folder off the worker's path, where json.py and math.py would hide the standard library's.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_SCRIPT)],
+            [sys.executable, "-P", str(self._script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -86,10 +87,17 @@ def _exchange(process: subprocess.Popen[str], line: str, seconds: float) -> str:
     return reply
 
 
-_WORKER = _Worker()
+_WORKER = _Worker("_math_worker.py")
+_EXACT = _Worker("_exact_worker.py")
 atexit.register(_WORKER.close)
+atexit.register(_EXACT.close)
 
 
 def compare(a: str, b: str, seconds: float) -> bool | None:
     """Return whether math-verify finds `b` equal to `a`, or None if that took over `seconds`. Blocks."""
     return _WORKER.compare(a, b, seconds)
+
+
+def compare_exactly(a: str, b: str, seconds: float) -> bool | None:
+    """Return whether sympy proves two formulas to have one value, or None if that took over `seconds`. Blocks."""
+    return _EXACT.compare(a, b, seconds)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ponder.core.access import Access
 from ponder.core.papers import Row, rows
-from ponder.core.registry import Entry, models, registries, strategies, verifiers
+from ponder.core.registry import Entry, adapters, models, registries, strategies, verifiers
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -40,7 +40,8 @@ GUIDES = {
     "guides/tuning.md": "From your tasks to a policy",
     "guides/harnesses.md": "Under inspect-ai and lm-eval",
     "guides/white-box.md": "Logits and hidden states",
-    "guides/planned.md": "Gateway, vision, adaptation",
+    "guides/adapt.md": "Adapt a classifier to its stream",
+    "guides/planned.md": "What is planned",
 }
 
 
@@ -81,7 +82,7 @@ def page(entry: Entry) -> str:
 def components_table() -> str:
     """Return the table of methods and verifiers."""
     lines = ["| | name | idea | source | needs |", "|---|---|---|---|---|"]
-    for registry in (strategies, verifiers):
+    for registry in (strategies, verifiers, adapters):
         for entry in registry.entries():
             access = sorted(level.value for level in entry.access if level is not Access.TEXT)
             needs = ", ".join((*access, *entry.needs)) or "-"

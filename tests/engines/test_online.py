@@ -6,7 +6,7 @@ import subprocess
 import sys
 from copy import deepcopy
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_logits_only_needs_no_module() -> None:
     ("build", "error", "words"),
     [
         (lambda net: adapt.Source(3), BadInput, "can be called"),
-        (lambda net: adapt.Source(net, predict="never"), ConfigError, "before or after"),
+        (lambda net: adapt.Source(net, predict=cast(Any, "never")), ConfigError, "before or after"),
         (lambda net: adapt.Tent(net, lr=-1), ConfigError, "lr >= 0"),
         (lambda net: adapt.Tent(net, steps=-1), ConfigError, "steps"),
         (lambda net: adapt.Tent(net, optimizer="lion"), ConfigError, "sgd, adam"),
@@ -224,7 +224,7 @@ def test_models_called_by_keywords_and_with_named_outputs() -> None:
 
     import torch
 
-    class Wrapped(torch.nn.Module):
+    class Wrapped(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         def __init__(self) -> None:
             super().__init__()
             self.net = net
@@ -275,7 +275,7 @@ def test_top_leaves_out_the_last_quarter_of_the_norms() -> None:
 def test_a_shared_parameter_comes_once_and_a_foreign_norm_is_found() -> None:
     import torch
 
-    class RootMeanSquareNorm(torch.nn.Module):
+    class RootMeanSquareNorm(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
         def __init__(self) -> None:
             super().__init__()
             self.weight = torch.nn.Parameter(torch.ones(2))

@@ -73,7 +73,8 @@ def test_a_span_never_passes_its_budget_and_waits_at_most_once(budget: int, stop
     assert len(text) - 1 <= max(1, budget - 1)
     assert text.count("w") <= int(wait)
     natural = min(stops, default=99)
-    if not wait and natural < 0.95 * budget - 1:
+    # At budgets below 20 the forced newline comes before the boost.
+    if not wait and natural < min(0.95 * budget - 1, budget - 2):
         assert text == "x" * natural + ">"  # a thought that ends in time is left alone
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ponder.cli import (
+    adapt,
     bench,
     demo,
     doctor,
@@ -71,6 +72,7 @@ app.command("replay")(replay.replay)
 app.command("tune")(tune.tune)
 app.command("prune", short_help="Drop what reasoning traces do not need, for a training set.")(prune.prune)
 app.command("report")(report.report)
+app.add_typer(adapt.app, name="adapt")
 app.command("explain-policy")(tune.explain_policy)
 app.command("doctor")(doctor.doctor)
 app.command("serve", short_help="Serve models with OpenAI's API, with a method and a budget for each request.")(

@@ -1,0 +1,166 @@
+"""A memory of unit features with labels: source entries that stay, and entries that a stream adds behind them.
+
+Source: our own; cosines are exact, or of the source entries through a faiss inverted file (inner products).
+Cost: exact O(B M d), in blocks of rows; faiss as its cells allow. Adding is amortised: the buffer doubles.
+Needs: the extra `torch`; `faiss-cpu` for the index.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ponder.core.errors import BadInput
+from ponder.core.registry import need
+
+__all__ = ["FeatureMemory", "SourceIndex"]
+
+_BLOCK = 1 << 17  # rows whose cosines are held at once
+_FEW = 4096  # below this many entries an inverted file is not worth its cells
+_PROBED = 256  # queries by which recall is measured
+
+
+class FeatureMemory:
+    """Rows (M, d) of length 1 with labels (M,); the first `base` of them are the source's.
+
+    Attributes:
+        base: source entries.
+        index: over them, or None.
+    """
+
+    def __init__(self, keys: Tensor, labels: Tensor, *, recall: float | None = None, k: int = 1, seed: int = 0) -> None:
+        if keys.ndim != 2 or labels.shape != keys.shape[:1]:
+            raise BadInput(f"features (M, d) and labels (M,) do not fit: {tuple(keys.shape)}, {tuple(labels.shape)}")
+        self._keys, self._labels = keys.clone(), labels.long().clone()
+        self.base = self._size = len(keys)
+        self.index = None if recall is None else SourceIndex(self.keys, recall=recall, k=k, seed=seed)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def keys(self) -> Tensor:
+        """All features, (M, d)."""
+        return self._keys[: self._size]
+
+    @property
+    def labels(self) -> Tensor:
+        """All labels, (M,)."""
+        return self._labels[: self._size]
+
+    def nearest(self, queries: Tensor, k: int) -> Tensor:
+        """Return the positions (B, min(k, M)) of the nearest entries of unit queries (B, d)."""
+        k = min(k, self._size)
+        if k < 1:
+            raise BadInput("the memory is empty: give labelled source data")
+        queries = queries.detach().to(self._keys)
+        if self.index is None:
+            return _nearest(queries, self.keys, 0, k)
+        at = self.index.search(queries, min(k, self.base)).to(queries.device)
+        if self._size > self.base:
+            added = _nearest(queries, self.keys[self.base :], self.base, min(k, self._size - self.base))
+            at = torch.cat([at, added], 1)
+        at = at[:, : max(k, 1)] if at.shape[1] <= k else at
+        close = (self._keys[at.clamp_min(0)] * queries[:, None]).sum(-1).masked_fill(at < 0, -math.inf)
+        return at.gather(1, close.topk(min(k, at.shape[1]), dim=1).indices).clamp_min(0)
+
+    def add(self, keys: Tensor, labels: Tensor, *, most: int | None = None) -> None:
+        """Append entries (n, d), (n,); with `most`, the oldest added ones make room."""
+        keep = self._size - self.base
+        if most is not None:
+            keys, labels = keys[max(0, len(keys) - most) :], labels[max(0, len(labels) - most) :]
+            spare = max(0, keep + len(keys) - most)
+            if spare:
+                rest = slice(self.base + spare, self._size)
+                kept = (self._keys[rest].clone(), self._labels[rest].clone())
+                keep -= spare
+                self._keys[self.base : self.base + keep], self._labels[self.base : self.base + keep] = kept
+                self._size = self.base + keep
+        end = self._size + len(keys)
+        if end > len(self._keys):
+            room = (
+                max(end, 2 * len(self._keys)) - len(self._keys) if self.base < _BLOCK else end + _FEW - len(self._keys)
+            )
+            self._keys = torch.cat([self._keys, self._keys.new_empty(room, self._keys.shape[1])])
+            self._labels = torch.cat([self._labels, self._labels.new_empty(room)])
+        self._keys[self._size : end], self._labels[self._size : end] = keys.to(self._keys), labels.to(self._labels)
+        self._size = end
+
+    def added(self) -> tuple[Tensor, Tensor]:
+        """Return copies of what the stream added."""
+        rest = slice(self.base, self._size)
+        return self._keys[rest].clone(), self._labels[rest].clone()
+
+    def replace_added(self, keys: Tensor, labels: Tensor) -> None:
+        """Forget what was added and put this in its place."""
+        self._size = self.base
+        self.add(keys, labels)
+
+
+class SourceIndex:
+    """A faiss index over fixed rows, as fast as the wanted recall allows.
+
+    Attributes:
+        recall: share of the k exact neighbours that it finds, measured on rows with noise.
+        probes: cells it looks into; 0 for a flat (exact) index.
+    """
+
+    def __init__(self, keys: Tensor, *, recall: float, k: int, seed: int) -> None:
+        self._faiss = need("faiss", extra="adapt", feature="a faiss memory")
+        rows = keys.detach().float().cpu().contiguous().numpy()
+        count, width = rows.shape
+        self.recall, self.probes = 1.0, 0
+        if count < _FEW:
+            self._index = self._faiss.IndexFlatIP(width)
+            self._index.add(rows)
+            return
+        cells = 2 ** round(math.log2(4 * math.sqrt(count)))
+        self._index = self._faiss.IndexIVFFlat(
+            self._faiss.IndexFlatIP(width), width, cells, self._faiss.METRIC_INNER_PRODUCT
+        )
+        self._index.cp.seed = seed + 1
+        self._index.cp.max_points_per_centroid = 64
+        self._index.train(rows)
+        self._index.add(rows)
+        self._tune(torch.from_numpy(rows), recall, min(k, count), seed)
+
+    def search(self, queries: Tensor, k: int) -> Tensor:
+        """Return positions (B, k); -1 where the cells looked into held too few."""
+        rows = queries.detach().float().cpu().contiguous().numpy()
+        return torch.from_numpy(self._index.search(rows, k)[1])
+
+    def _tune(self, rows: Tensor, wanted: float, k: int, seed: int) -> None:
+        """Look into twice as many cells until recall on rows with half their spread as noise is as wanted."""
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randint(len(rows), (min(_PROBED, len(rows)),), generator=generator)
+        noise = torch.randn(len(chosen), rows.shape[1], generator=generator) * rows[chosen].std(0) / 2
+        queries = torch.nn.functional.normalize(rows[chosen] + noise, dim=-1)
+        exact = _nearest(queries, rows, 0, k)
+        probes = 1
+        while True:
+            self._index.nprobe = self.probes = min(probes, self._index.nlist)
+            found = self.search(queries, k)
+            self.recall = float((found[:, :, None] == exact[:, None]).any(1).double().mean())
+            if self.recall >= wanted or self.probes == self._index.nlist:
+                return
+            probes *= 2
+
+
+def _nearest(queries: Tensor, keys: Tensor, first: int, k: int) -> Tensor:
+    """Return the exact positions (B, k) among `keys`, counted from `first`, block by block."""
+    best: Tensor | None = None
+    at: Tensor | None = None
+    for start in range(0, len(keys), _BLOCK):
+        close = queries @ keys[start : start + _BLOCK].T
+        top = close.topk(min(k, close.shape[1]), dim=1)
+        new = top.indices + (first + start)
+        if best is None or at is None:
+            best, at = top.values, new
+            continue
+        both = torch.cat([best, top.values], 1)
+        chosen = both.topk(min(k, both.shape[1]), dim=1)
+        best, at = chosen.values, torch.cat([at, new], 1).gather(1, chosen.indices)
+    assert at is not None
+    return at

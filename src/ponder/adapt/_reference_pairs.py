@@ -1,0 +1,158 @@
+"""Two small models that adapters for image-text models and for merging are tried on, trained here in a minute or two.
+
+`two_towers`: a CLIP of transformers, 64 patches an image, on the shapes pictures, told apart by captions.
+`two_experts`: a generalist trained on clean and corrupted pictures, and the same net fine-tuned on clean ones only.
+Source: our own. Cost: training once, then reading a file from the user's cache. Needs: the extra `torch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ponder.adapt._reference_models import ConvNet, Reference, pictures
+from ponder.core.seeds import derive_seed
+from ponder.models.convert import cache_directory
+from ponder.tasks.corruptions import corrupt
+
+__all__ = ["Experts", "Pairs", "caption_ids", "two_experts", "two_towers"]
+
+_VERSION = 1
+_LENGTH, _END = 6, 1
+SEEN = ("gaussian_noise", "defocus_blur", "contrast", "brightness")  # corruptions that the generalist has trained on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Reference):
+    """The two-tower model; `model` is transformers' CLIPModel.
+
+    Attributes:
+        classes: unit text embedding of each class, (C, d).
+    """
+
+    classes: Tensor
+
+    @staticmethod
+    def view(x: Tensor) -> Tensor:
+        """Return pictures (N, 1, 16, 16) as the model takes them: around 0."""
+        return (x - 0.3) / 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experts(Reference):
+    """`model` is the generalist.
+
+    Attributes:
+        expert: the same net, fine-tuned on clean pictures.
+    """
+
+    expert: nn.Module
+
+
+def caption_ids(label: int) -> list[int]:
+    """Return the tokens of "picture of <class>": begin, two words, the class, end, padding."""
+    return [0, 2, 3, 4 + label, _END, _END]
+
+
+def two_towers(*, seed: int = 0) -> Pairs:
+    """Return the two-tower model in evaluation mode, a fresh copy each time."""
+    import transformers
+
+    train, test = pictures("shapes")
+    classes = int(train.y.max()) + 1
+    small: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
+    config = transformers.CLIPConfig(
+        text_config={
+            **small,
+            "num_hidden_layers": 2,
+            "vocab_size": 4 + classes,
+            "max_position_embeddings": _LENGTH,
+            "bos_token_id": 0,
+            "eos_token_id": _END,
+            "pad_token_id": _END,
+        },
+        vision_config={**small, "num_hidden_layers": 4, "image_size": 16, "patch_size": 2, "num_channels": 1},
+        projection_dim=32,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "reference", "two towers"))
+        model = transformers.CLIPModel(config)
+    tokens = torch.tensor([caption_ids(label) for label in range(classes)])
+
+    def embedded() -> Tensor:
+        return nn.functional.normalize(_pooled(model.get_text_features(input_ids=tokens)), dim=-1)
+
+    def logits(x: Tensor) -> Tensor:
+        features = nn.functional.normalize(_pooled(model.get_image_features(pixel_values=Pairs.view(x))), dim=-1)
+        return model.logit_scale.exp() * features @ embedded().T
+
+    _fit(_file("two_towers", seed), model, logits, train, seed, epochs=6, lr=5e-3)
+    with torch.no_grad():
+        text = embedded()
+        right = torch.cat([logits(part).argmax(1) for part in test.x.split(256)]) == test.y
+    return Pairs(model=model, train=train, test=test, accuracy=float(right.float().mean()), classes=text)
+
+
+def two_experts(*, seed: int = 0) -> Experts:
+    """Return generalist and expert in evaluation mode, fresh copies each time."""
+    train, test = pictures("shapes")
+    hurt = [corrupt(train.x[at :: len(SEEN)], kind, 3 + at % 3) for at, kind in enumerate(SEEN)]
+    labels = [train.y[at :: len(SEEN)] for at in range(len(SEEN))]
+    both = type(train)(torch.cat([train.x, *hurt]), torch.cat([train.y, *labels]))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "reference", "generalist"))
+        generalist, expert = ConvNet("group"), ConvNet("group")
+    _fit(_file("generalist", seed), generalist, generalist, both, seed, epochs=8, lr=4e-3)
+    expert.load_state_dict(generalist.state_dict())
+    _fit(_file("expert", seed), expert, expert, train, seed, epochs=12, lr=4e-3)
+    with torch.no_grad():
+        right = torch.cat([generalist(part).argmax(1) for part in test.x.split(256)]) == test.y
+    return Experts(model=generalist, train=train, test=test, accuracy=float(right.float().mean()), expert=expert)
+
+
+def _fit(
+    file: Path, model: Any, logits: Callable[[Tensor], Tensor], train: Any, seed: int, *, epochs: int, lr: float
+) -> None:
+    """Read the weights, or train them and write the file; leave the model in evaluation mode."""
+    from safetensors.torch import load_file, save_file
+
+    if file.is_file():
+        model.load_state_dict(load_file(file))
+        model.eval()
+        return
+    generator = torch.Generator().manual_seed(derive_seed(seed, "reference", file.stem))
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        model.train()
+        steps = epochs * (len(train.x) // 64)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=lr / 2, weight_decay=0.01)
+        schedule: Any = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
+        for _ in range(epochs):
+            order = torch.randperm(len(train.x), generator=generator)
+            for at in range(0, 64 * (len(order) // 64), 64):
+                rows = order[at : at + 64]
+                loss = nn.functional.cross_entropy(logits(train.x[rows]), train.y[rows])
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+    model.eval()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_suffix(f".{torch.randint(10**9, ()).item()}.part")
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, scratch)
+    scratch.replace(file)
+
+
+def _pooled(out: Any) -> Tensor:
+    """Return projected features, whether the library returns them bare or in an output."""
+    found: Tensor = getattr(out, "pooler_output", out)
+    return found
+
+
+def _file(name: str, seed: int) -> Path:
+    where: Path = cache_directory()
+    return where / "reference" / f"{name}-{seed}-v{_VERSION}.safetensors"

@@ -1,0 +1,208 @@
+"""What adapters are compared on: a model with its data, the user's or one that the project trains itself.
+
+Source: our own. A user's module has a function without arguments; it returns a `Subject`, or a `torch.nn.Module` whose
+data come from a file of arrays x, y (and, where there are any, domain, source_x, source_y, clean_x, clean_y).
+Cost: reading; reference models are trained once, in a minute or two. Needs: the extra `torch`; numpy for files.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ponder.core.errors import BadInput, UnknownName
+from ponder.core.registry import need
+from ponder.tasks.streams import Domain
+
+__all__ = ["REFERENCES", "Subject", "read_subject", "reference_subject"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A model and the data that shift under it.
+
+    Attributes:
+        name: for tables.
+        model: a `torch.nn.Module`; each run adapts a copy of it, and it stays as it is.
+        domains: labelled test data, one for each shift; labels are for scoring only.
+        clean: labelled batches (x, y) of unshifted data, for forgetting; may be empty.
+        source: labelled batches (x, y) of training data, for methods that need them; may be empty.
+        given: what single methods need beside the model, by the name of the setting (`expert`, `classes`, ...).
+        facts: how it came to be, for people.
+    """
+
+    name: str
+    model: Any
+    domains: tuple[Domain, ...]
+    clean: Sequence[tuple[Any, Any]] = ()
+    source: Sequence[tuple[Any, Any]] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
+    facts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.domains:
+            raise BadInput(f"{self.name!r} has no test data: give at least one domain")
+
+    def fresh(self) -> Any:
+        """Return a copy of the model."""
+        return deepcopy(self.model)
+
+
+def read_subject(spec: str, data: Path | None = None) -> Subject:
+    """Return what `module:function` makes, or a reference subject by its name.
+
+    Raises:
+        BadInput: the function cannot be found, or returns neither a subject nor a model with data.
+    """
+    if ":" not in spec:
+        return reference_subject(spec)
+    module, _, name = spec.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # a module beside the user
+    try:
+        make = getattr(importlib.import_module(module), name)
+    except (ModuleNotFoundError, AttributeError) as err:
+        raise BadInput(f"cannot find {spec!r}: {err}") from err
+    made = make()
+    if isinstance(made, Subject):
+        return made
+    if not hasattr(made, "named_parameters"):
+        raise BadInput(f"{spec} must return a Subject or a torch.nn.Module, not a {type(made).__name__}")
+    if data is None:
+        raise BadInput(f"{spec} returns a model only: give its test data with --data FILE.npz")
+    return _from_file(spec, made, data)
+
+
+def reference_subject(name: str) -> Subject:
+    """Return a small model that the project trains itself, with corrupted pictures.
+
+    Raises:
+        UnknownName: there is none of this name.
+    """
+    if name not in REFERENCES:
+        raise UnknownName(f"no reference model is called {name!r}. There are: {', '.join(REFERENCES)}.")
+    return REFERENCES[name]()
+
+
+def _classifier(kind: Any) -> Callable[[], Subject]:
+    def make() -> Subject:
+        from ponder.adapt._reference_models import reference_model
+        from ponder.tasks.corruptions import corrupted_domains
+
+        found = reference_model(kind)
+        x, y = found.test.x[:600], found.test.y[:600]
+        return Subject(
+            name=str(kind),
+            model=found.model,
+            domains=tuple(corrupted_domains(x, y, _KINDS)),
+            clean=found.clean()[:3],
+            source=found.source(),
+            facts=(f"{kind} on drawn shapes, clean accuracy {found.accuracy:.1%}",),
+        )
+
+    return make
+
+
+def _experts() -> Subject:
+    from ponder.adapt._reference_pairs import two_experts
+    from ponder.tasks.corruptions import corrupted_domains
+
+    found = two_experts()
+    x, y = found.test.x[:600], found.test.y[:600]
+    return Subject(
+        name="experts",
+        model=found.model,
+        domains=tuple(corrupted_domains(x, y, _KINDS)),
+        clean=found.clean()[:3],
+        source=found.source(),
+        given={"expert": found.expert},
+        facts=(f"a generalist ({found.accuracy:.1%} clean) and the same net fine-tuned on clean shapes",),
+    )
+
+
+def _towers() -> Subject:
+    from ponder.adapt._reference_pairs import two_towers
+    from ponder.tasks.corruptions import corrupted_domains
+
+    found = two_towers()
+    x, y = found.test.x[:120], found.test.y[:120]
+    shifted = [Domain(name=d.name, x=found.view(d.x), y=d.y) for d in corrupted_domains(x, y, _KINDS)]
+    classifier = _zero_shot(found.model, found.classes)
+    return Subject(
+        name="two_towers",
+        model=classifier,
+        domains=tuple(shifted),
+        clean=[(found.view(px), py) for px, py in found.clean(batch=120)[:1]],
+        source=[(found.view(px), py) for px, py in found.source(600)],
+        given={"classes": found.classes},
+        facts=(f"a two-tower model on drawn shapes, clean zero-shot accuracy {found.accuracy:.1%}",),
+    )
+
+
+def _zero_shot(model: Any, classes: Any) -> Any:
+    """Return the two-tower model as a classifier whose parts token condensation still finds."""
+    import torch
+
+    class ZeroShot(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.vision_model, self.visual_projection = model.vision_model, model.visual_projection
+            self.logit_scale = model.logit_scale
+            self.register_buffer("classes", classes)
+
+        def forward(self, pixel_values: Any) -> Any:
+            features = self.visual_projection(self.vision_model(pixel_values=pixel_values).pooler_output)
+            return self.logit_scale.exp() * torch.nn.functional.normalize(features, dim=-1) @ self.classes.T
+
+    return ZeroShot().eval()
+
+
+def _from_file(spec: str, model: Any, data: Path) -> Subject:
+    np = need("numpy", extra="bench", feature="data from a file")
+    torch = need("torch", extra="torch", feature="adaptation at test time")
+    try:
+        with np.load(data, allow_pickle=False) as file:
+            held = {name: file[name] for name in file.files}
+    except (OSError, ValueError) as err:
+        raise BadInput(f"cannot read {str(data)!r} as arrays (.npz): {err}") from err
+    if not {"x", "y"} <= held.keys() or len(held["x"]) != len(held["y"]) or not len(held["x"]):
+        raise BadInput(f"{str(data)!r} needs arrays x and y of one length, at least 1")
+
+    def batches(part: str) -> list[tuple[Any, Any]]:
+        if f"{part}_x" not in held:
+            return []
+        x, y = (torch.from_numpy(held[f"{part}_{axis}"]) for axis in "xy")
+        return list(zip(x.split(64), y.split(64), strict=True))
+
+    names = held.get("domain", np.array(["test"] * len(held["y"]))).astype(str)
+    if len(names) != len(held["y"]):
+        raise BadInput(f"{str(data)!r} has {len(held['y'])} samples and {len(names)} domains")
+    order = list(dict.fromkeys(names.tolist()))
+    domains = [
+        Domain(name=name, x=torch.from_numpy(held["x"][names == name]), y=torch.from_numpy(held["y"][names == name]))
+        for name in order
+    ]
+    return Subject(
+        name=spec,
+        model=model,
+        domains=tuple(domains),
+        clean=batches("clean"),
+        source=batches("source"),
+        facts=(f"{spec}, {len(held['y'])} samples of {data.name}",),
+    )
+
+
+_KINDS = ("gaussian_noise", "defocus_blur", "fog", "contrast", "pixelate")
+REFERENCES: Mapping[str, Callable[[], Subject]] = {
+    "conv_bn": _classifier("conv_bn"),
+    "conv_gn": _classifier("conv_gn"),
+    "vit_ln": _classifier("vit_ln"),
+    "experts": _experts,
+    "two_towers": _towers,
+}

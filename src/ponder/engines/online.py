@@ -1,0 +1,389 @@
+"""The contract of adaptation at test time, and the loop that all adapters share: predict a batch once, adapt, account.
+
+Source: the wrapper idiom of Tent (Wang et al. 2021, arXiv:2006.10726) and what card 00 collects of its successors.
+Differs: reset also restores the optimiser's and the method's own state; a model stays in evaluation mode, so that
+dropout stays off; only what can change is copied, not the model; `restore` gives the model back as it came.
+Cost: that of the method; the engine's own part is a few Python calls a batch. Needs: the extra `torch` once an adapter
+is made; importing this file loads nothing.
+
+How to write an adapter: a dataclass on `Adapter` (no gradients: memories, token condensation, merged models) or on
+`GradientAdapter` (losses on chosen parameters) that overrides `_adapt`, and, where it has them, `_configure` (set-up),
+`_tensors` (what of the model changes), `_memory` and `_remember` (its own state). `_forward` runs the model and counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
+from dataclasses import KW_ONLY, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from ponder.core.errors import AccessDenied, BadInput, ConfigError
+from ponder.core.registry import need
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["SCHEMA", "AccessLevel", "Adapter", "Cost", "Plugin", "predict_with", "rows_of", "take"]
+
+AccessLevel = Literal["logits", "features", "attention", "weights", "gradients", "source_data"]
+SCHEMA = 1
+_INSIDE = frozenset({"features", "attention", "weights", "gradients"})
+
+
+@dataclass(kw_only=True)
+class Cost:
+    """What an adapter has done since it was made (a reset does not clear it).
+
+    Attributes:
+        batches, samples: that were predicted.
+        forwards, forward_samples: passes through the model, and rows in them.
+        backwards, backward_samples: the same of backward passes; masked rows count, since they are computed.
+        updates: optimiser steps.
+        skipped: updates that were due but not made: a loss that is not finite, or a guard that abstained.
+        seconds: in calls of the adapter, by the wall clock; work that a GPU still has in its queue is not in it.
+        pass_seconds: of them, in forward and backward passes.
+        step_seconds: of them, in optimiser steps.
+    """
+
+    batches: int = 0
+    samples: int = 0
+    forwards: int = 0
+    forward_samples: int = 0
+    backwards: int = 0
+    backward_samples: int = 0
+    updates: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    pass_seconds: float = 0.0
+    step_seconds: float = 0.0
+
+    def since(self, earlier: Cost) -> Cost:
+        """Return what came on top of an earlier copy."""
+        return Cost(**{f.name: getattr(self, f.name) - getattr(earlier, f.name) for f in fields(self)})
+
+
+@dataclass(eq=False, repr=False)
+class Adapter:
+    """Calls a classifier and may adapt it; on its own, it only predicts.
+
+    Called with a batch, `(B, ...)` or a mapping of tensors for models called by keywords, it returns logits `(B, C)`
+    without a graph. It works under `torch.no_grad` and `torch.inference_mode`, under autocast (logits are then read in
+    32 bits), on any device, and on compiled models.
+
+    Attributes:
+        model: a `torch.nn.Module` that returns logits, or an object with them as `.logits`. It is changed in place. An
+            adapter that needs logits only takes any callable.
+        predict: logits of "before" the batch's update (one forward) or "after" it (one more).
+        episodic: reset before each batch.
+        access: what the method needs of the model or of its maker.
+        evidence: what the last batch showed, by name; for reading only.
+        cost: counters.
+    """
+
+    model: Any
+    _: KW_ONLY
+    predict: Literal["before", "after"] = "before"
+    episodic: bool = False
+    cost: Cost = field(init=False, default_factory=Cost)
+    evidence: dict[str, Any] = field(init=False, default_factory=dict)
+
+    access: ClassVar[frozenset[AccessLevel]] = frozenset({"logits"})
+
+    def __post_init__(self) -> None:
+        torch = need("torch", extra="torch", feature="adaptation at test time")
+        if not callable(self.model):
+            raise BadInput(f"an adapter needs a model that can be called, got {type(self.model).__name__}")
+        if self.predict not in ("before", "after"):
+            raise ConfigError(f"predict must be before or after, got {self.predict!r}")
+        inside = sorted(_INSIDE & self.access)
+        if inside and not isinstance(self._module, torch.nn.Module):
+            raise AccessDenied(
+                f"{type(self).__name__} needs {', '.join(inside)} of the model: give a torch.nn.Module, "
+                f"not a {type(self.model).__name__}"
+            )
+        self._is_frozen = False
+        self._undo = ExitStack()
+        try:
+            self._configure()
+        except BaseException:
+            self._undo.close()
+            raise
+        self._start = self._copies()
+        self._fresh = deepcopy(self._memory())
+
+    def __call__(self, x: Any) -> Tensor:
+        """Predict a batch and adapt to it.
+
+        Raises:
+            BadInput: an empty batch.
+        """
+        if rows_of(x) < 1:
+            raise BadInput("an empty batch: give at least one sample")
+        if self._is_frozen:
+            return self._predict(x)
+        began = time.perf_counter()
+        with _plain_tensors():
+            if self.episodic:
+                self.reset()
+            logits = self._adapt(x)
+            if self.predict == "after":
+                logits = self._predict(x)
+        self.cost.batches += 1
+        self.cost.samples += rows_of(x)
+        self.cost.seconds += time.perf_counter() - began
+        return logits.detach()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that are plain values, by name."""
+        plain = (bool, int, float, str, type(None))
+        found = {f.name: getattr(self, f.name) for f in fields(self) if f.init and f.name != "model"}
+        return {name: value for name, value in found.items() if isinstance(value, plain)}
+
+    def reset(self) -> None:
+        """Bring model, optimiser and method back to how they were when the adapter was made, bit by bit."""
+        with _plain_tensors():
+            self._write(self._start)
+            self._remember(deepcopy(self._fresh))
+        self.evidence = {}
+
+    def restore(self) -> None:
+        """Give the model back as it came: values, buffers, modes, gradient flags, hooks. The adapter is then spent."""
+        self.reset()
+        self._undo.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of all that adaptation has changed; counters of cost are not part of it."""
+        state = {"schema": SCHEMA, "adapter": type(self).__name__, "tensors": self._copies()}
+        return {**state, "memory": deepcopy(self._memory())}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned, on the same kind of model.
+
+        Raises:
+            BadInput: of another adapter, another version or another model.
+        """
+        if state.get("schema") != SCHEMA or state.get("adapter") != type(self).__name__:
+            raise BadInput(
+                f"this is the state of {state.get('adapter')!r}, schema {state.get('schema')!r}: "
+                f"{type(self).__name__} needs its own, schema {SCHEMA}"
+            )
+        tensors, ours = state["tensors"], self._tensors()
+        if wrong := sorted(
+            tensors.keys() ^ ours.keys()
+            | {name for name in tensors.keys() & ours.keys() if tensors[name].shape != ours[name].shape}
+        ):
+            raise BadInput(f"the state is of another model: {', '.join(wrong[:3])} do not fit")
+        with _plain_tensors():
+            self._write(tensors)
+            self._remember(deepcopy(state["memory"]))
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Inside, calls only predict: nothing adapts, nothing is remembered, nothing is counted."""
+        cost, self.cost = self.cost, Cost()
+        try:
+            with self._held():
+                yield
+        finally:
+            self.cost = cost
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """As `frozen`, but passes are counted."""
+        before, self._is_frozen = self._is_frozen, True
+        try:
+            yield
+        finally:
+            self._is_frozen = before
+
+    def source_logits(self, x: Any) -> Tensor:
+        """Return what the model says as it was at the start, in the mode that the method set (a counted forward)."""
+        now = self._copies()
+        self._write(self._start)
+        try:
+            return self._predict(x)
+        finally:
+            self._write(now)
+
+    def state_bytes(self) -> int:
+        """Return the bytes held beside the model: the copy for reset, and the method's own state twice (now, fresh)."""
+        held = [*self._start.values(), *_tensors_in(self._memory()), *_tensors_in(self._fresh)]
+        return sum(t.numel() * t.element_size() for t in held)
+
+    # What methods override.
+
+    def _configure(self) -> None:
+        """Prepare the model; what is to be undone by `restore` goes on `self._undo`."""
+        self._evaluate()
+
+    def _adapt(self, x: Any) -> Tensor:
+        """Predict a batch and adapt; return its logits from before the update."""
+        return self._predict(x)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return the live tensors of the model that may change, by name; buffers by default."""
+        return dict(self._module.named_buffers()) if hasattr(self._module, "named_buffers") else {}
+
+    def _memory(self) -> dict[str, Any]:
+        """Return the method's own state: tensors, numbers, and containers of them."""
+        return {}
+
+    def _remember(self, memory: dict[str, Any]) -> None:
+        """Take over what `_memory` returned; it belongs to the adapter then."""
+
+    # What methods use.
+
+    @property
+    def _module(self) -> Any:
+        """The model itself; of a model in adapters, the innermost one."""
+        return self.model._module if isinstance(self.model, Adapter) else self.model
+
+    def _evaluate(self) -> None:
+        """Put every part of the model in evaluation mode, until `restore`."""
+        if hasattr(self._module, "modules"):
+            for module in self._module.modules():
+                if module.training:
+                    module.training = False
+                    self._undo.callback(setattr, module, "training", True)
+
+    def _forward(self, x: Any) -> Tensor:
+        """Run the model, with a graph if gradients are on; count and time it. Returns logits (B, C)."""
+        began = time.perf_counter()
+        logits = predict_with(self.model, x)
+        self.cost.pass_seconds += time.perf_counter() - began
+        self.cost.forwards += 1
+        self.cost.forward_samples += rows_of(x)
+        return logits
+
+    def _predict(self, x: Any) -> Tensor:
+        """Run the model without a graph."""
+        import torch
+
+        with torch.no_grad():
+            return self._forward(x)
+
+    def _copies(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self._tensors().items()}
+
+    def _write(self, values: Mapping[str, Tensor]) -> None:
+        import torch
+
+        with torch.no_grad():
+            for name, tensor in self._tensors().items():
+                tensor.copy_(values[name])
+
+
+@dataclass(eq=False, repr=False)
+class Plugin(Adapter):
+    """An adapter that another one wears: `Guard(Tent(model))`. Around a plain model it wears one that only predicts.
+
+    The host's counters are the plug-in's: what both do is counted once, in `cost` of the outermost.
+
+    Attributes:
+        host: the adapter inside.
+    """
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, Adapter) and (self.predict != "before" or self.episodic):
+            raise ConfigError("predict and episodic belong to the adapter inside: set them there")
+        self.host = self.model if isinstance(self.model, Adapter) else Adapter(self.model)
+        super().__post_init__()
+        self.cost = self.host.cost
+
+    def __call__(self, x: Any) -> Tensor:
+        """Predict a batch and adapt to it."""
+        if rows_of(x) < 1:
+            raise BadInput("an empty batch: give at least one sample")
+        if self._is_frozen:
+            return self._predict(x)
+        before = self.cost.since(Cost())
+        began = time.perf_counter()
+        with _plain_tensors():
+            logits = self._adapt(x).detach()
+        self.cost.batches, self.cost.samples = before.batches + 1, before.samples + rows_of(x)
+        self.cost.seconds = before.seconds + time.perf_counter() - began
+        return logits
+
+    def _configure(self) -> None:
+        """Leave the model to the host."""
+
+    def _adapt(self, x: Any) -> Tensor:
+        return self.host(x)
+
+    def _predict(self, x: Any) -> Tensor:
+        with self.host._held():
+            return self.host(x)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Inside, calls only predict, through every adapter within."""
+        cost = self.cost
+        try:
+            with self._held(), self.host.frozen():
+                self.cost = self.host.cost
+                yield
+        finally:
+            self.cost = cost
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return self.host._tensors()
+
+    def _memory(self) -> dict[str, Any]:
+        return {"host": self.host._memory()}
+
+    def _remember(self, memory: dict[str, Any]) -> None:
+        self.host._remember(memory["host"])
+
+    def restore(self) -> None:
+        """Give the model back as it came."""
+        super().restore()
+        self.host.restore()
+
+
+def predict_with(model: Any, x: Any) -> Tensor:
+    """Call a model and return its logits (B, C), in at least 32 bits.
+
+    Raises:
+        BadInput: no matrix of logits came back.
+    """
+    import torch
+
+    out = model(**x) if isinstance(x, Mapping) else model(x)
+    logits = getattr(out, "logits", out)
+    if not isinstance(logits, torch.Tensor) or logits.dim() != 2:
+        shape = tuple(getattr(logits, "shape", ()))
+        raise BadInput(f"a classifier returns logits (B, C), got {type(logits).__name__} of shape {shape}")
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+def rows_of(x: Any) -> int:
+    """Return the number of samples in a batch."""
+    return len(next(iter(x.values()), ())) if isinstance(x, Mapping) else len(x)
+
+
+def take(x: Any, chosen: Tensor) -> Any:
+    """Return the chosen rows (indices or mask) of a batch."""
+    return {name: part[chosen] for name, part in x.items()} if isinstance(x, Mapping) else x[chosen]
+
+
+@contextmanager
+def _plain_tensors() -> Iterator[None]:
+    """Leave inference mode: what is made in it can take part in no later update."""
+    import torch
+
+    with torch.inference_mode(mode=False), torch.no_grad():
+        yield
+
+
+def _tensors_in(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from _tensors_in(part)
+    elif hasattr(value, "element_size"):
+        yield value

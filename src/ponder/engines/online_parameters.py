@@ -1,0 +1,152 @@
+"""Which parameters of a model to adapt, and how its batch norms read their input.
+
+Source: norm layers' scale and shift, Tent (arXiv:2006.10726); left-out top layers, SAR (arXiv:2302.12400, card 47).
+Differs: every kind of norm layer is found, also a model's own class with "Norm" in its name; patterns match whole parts
+of names, so that "layer4" does not match "layer40" (the released SAR rule does, see `released_sar_rule`).
+Cost: one walk over the modules. Needs: the extra `torch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ponder.core.errors import BadInput, ConfigError
+
+if TYPE_CHECKING:
+    from torch.nn import Module, Parameter
+
+__all__ = [
+    "Select",
+    "batch_norms",
+    "freeze_except",
+    "is_norm",
+    "released_sar_rule",
+    "select_parameters",
+    "top_norms",
+    "use_batch_statistics",
+]
+
+Select: TypeAlias = "str | Sequence[str] | Callable[[str, Module], bool]"
+_COMPILED = "_orig_mod."
+
+
+def is_norm(module: Module) -> bool:
+    """Return whether a module is a normalisation layer with a scale of its own."""
+    import torch
+
+    known = (torch.nn.modules.batchnorm._NormBase, torch.nn.LayerNorm, torch.nn.GroupNorm)
+    named = isinstance(module, known) or "Norm" in type(module).__name__
+    weight = getattr(module, "weight", None)
+    return named and isinstance(weight, torch.nn.Parameter) and not any(module.children())
+
+
+def select_parameters(
+    model: Module, *, select: Select = "norm", exclude: str | Sequence[str] | Callable[[str], bool] = ()
+) -> dict[str, Parameter]:
+    """Return the parameters to adapt, by name, in the order of the model; one that is shared comes once.
+
+    Args:
+        model: any module.
+        select: "norm" (weight and bias of every norm layer), "all", name patterns of modules ("blocks.*.norm1",
+            "stem"; `*` stands for anything), or a function of a module's name and the module.
+        exclude: patterns of modules to leave out together with what is in them; "top" for the norm layers of the last
+            quarter; or a function of a module's name.
+
+    Raises:
+        BadInput: nothing is left to adapt.
+    """
+    names = [
+        (name.replace(_COMPILED, "").removesuffix(_COMPILED[:-1]), module) for name, module in model.named_modules()
+    ]
+    top = top_norms(model) if exclude == "top" else frozenset()
+    patterns = (exclude,) if isinstance(exclude, str) else exclude
+
+    def wanted(name: str, module: Module) -> bool:
+        if select == "norm":
+            return is_norm(module)
+        if select == "all":
+            return True
+        if callable(select):
+            return bool(select(name, module))
+        return any(_under(name, pattern) for pattern in ([select] if isinstance(select, str) else select))
+
+    def left_out(name: str) -> bool:
+        if callable(patterns):
+            return bool(patterns(name))
+        return name in top or any(_under(name, pattern) for pattern in patterns if pattern != "top")
+
+    found: dict[str, Parameter] = {}
+    seen: set[int] = set()
+    for name, module in names:
+        if wanted(name, module) and not left_out(name):
+            for own, parameter in module.named_parameters(recurse=False):
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    found[f"{name}.{own}" if name else own] = parameter
+    if not found:
+        raise BadInput(
+            f"no parameter to adapt (select={select!r}, exclude={exclude!r}): the model has "
+            f"{sum(is_norm(module) for _, module in names)} norm layers; choose others with select="
+        )
+    return found
+
+
+def top_norms(model: Module, share: float = 0.25) -> frozenset[str]:
+    """Return the names of the last norm layers of a model: `share` of them, rounded down, but never all.
+
+    Deep layers are the more sensitive ones (card 47); this is the rule for models whose layers have other names.
+    """
+    names = [name.replace(_COMPILED, "") for name, module in model.named_modules() if is_norm(module)]
+    return frozenset(names[len(names) - int(share * len(names)) :])
+
+
+def released_sar_rule(name: str) -> bool:
+    """Return whether the released SAR code leaves a module out: plain substrings, made for ResNet and ViT-B of timm."""
+    parts = ("layer4", "blocks.9", "blocks.10", "blocks.11", "norm.")
+    return name == "norm" or any(part in name for part in parts)
+
+
+def batch_norms(model: Module) -> Iterator[tuple[str, Module]]:
+    """Yield the batch norms of a model with their names."""
+    import torch
+
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            yield name, module
+
+
+def use_batch_statistics(model: Module, undo: ExitStack) -> int:
+    """Let every batch norm normalise by its own batch, in evaluation mode too; return how many there are."""
+    count = 0
+    for _, module in batch_norms(model):
+        count += 1
+        for name in ("running_mean", "running_var", "num_batches_tracked", "track_running_stats"):
+            undo.callback(setattr, module, name, getattr(module, name))
+        module.track_running_stats = False
+        module.running_mean = module.running_var = module.num_batches_tracked = None
+    return count
+
+
+def freeze_except(model: Module, chosen: dict[str, Any], undo: ExitStack) -> None:
+    """Turn gradients on for the chosen parameters and off for all others, until `undo` is closed.
+
+    Raises:
+        ConfigError: a chosen parameter is not of floating point (a quantised model).
+    """
+    ids = {id(parameter) for parameter in chosen.values()}
+    if odd := [name for name, parameter in chosen.items() if not parameter.is_floating_point()]:
+        raise ConfigError(f"{odd[0]} is not of floating point: a quantised parameter cannot be adapted")
+    for parameter in model.parameters():
+        undo.callback(parameter.requires_grad_, parameter.requires_grad)
+        undo.callback(setattr, parameter, "grad", parameter.grad)
+        parameter.requires_grad_(id(parameter) in ids)
+        parameter.grad = None
+
+
+def _under(name: str, pattern: str) -> bool:
+    """Whether a module, or one that it is in, matches a pattern."""
+    parts = name.split(".")
+    return any(fnmatchcase(".".join(parts[:end]), pattern) for end in range(1, len(parts) + 1))

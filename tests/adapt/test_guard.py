@@ -1,0 +1,167 @@
+"""The guard: on streams built to break Tent it stays near the source, on others it does not interfere."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from ponder import adapt
+from ponder.core.errors import ConfigError
+
+pytestmark = pytest.mark.torch
+
+
+def world(count: int, seed: int, *, shift: float = 0.0, only: int | None = None) -> tuple[Any, Any]:
+    """Ten Gaussian classes in 32 dimensions; a shift scales and moves each dimension and adds noise (card 47)."""
+    import torch
+
+    fixed = torch.Generator().manual_seed(7)
+    middles = 0.75 * torch.randn(10, 32, generator=fixed)
+    scale, move = torch.randn(32, generator=fixed), torch.randn(32, generator=fixed)
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.randint(10, (count,), generator=generator) if only is None else torch.full((count,), only)
+    x = middles[y] + torch.randn(count, 32, generator=generator)
+    x = x * (1 + shift * 0.3 * scale) + shift * 0.5 * move + shift * 0.6 * torch.randn(x.shape, generator=generator)
+    return x, y
+
+
+@lru_cache(maxsize=1)
+def trained() -> Any:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    sizes = [32, 64, 64]
+    parts = [nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.ReLU()) for a, b in pairwise(sizes)]
+    model = nn.Sequential(*parts, nn.Linear(64, 10))
+    x, y = world(6000, seed=1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(4):
+        for a, b in zip(x.split(100), y.split(100), strict=True):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(a), b).backward()
+            optimizer.step()
+    return model.eval()
+
+
+def stream(order: str, count: int = 4000, batch: int = 64) -> adapt.Stream:
+    x, y = world(count, seed=2, shift=1.0)
+    labels: Any = "iid" if order == "iid" else "phases"
+    return adapt.make_stream([adapt.Domain(name="shifted", x=x, y=y)], labels=labels, batch=batch, ratio=1e6)
+
+
+def run(make: Any, order: str, **more: Any) -> Any:
+    return adapt.run_stream(make(deepcopy(trained())), stream(order, **more))
+
+
+@pytest.mark.parametrize(
+    ("order", "settings", "more"),
+    [
+        ("phases", {"lr": 0.3}, {}),
+        ("phases", {"lr": 1.0}, {}),
+        ("iid", {"lr": 0.05}, {"batch": 1, "count": 2000}),
+        ("iid", {"lr": 0.3}, {"batch": 1, "count": 2000}),
+    ],
+    ids=["one label after the other", "the same, faster", "batch size 1", "the same, faster still"],
+)
+def test_it_stays_near_the_source_where_tent_collapses(order: str, settings: Any, more: Any) -> None:
+    source = run(adapt.Source, order, **more)
+    tent = run(lambda model: adapt.Tent(model, **settings), order, **more)
+    guarded = run(lambda model: adapt.Guard(adapt.Tent(model, **settings)), order, **more)
+    assert tent.error > source.error + 0.15, "the stream was to break Tent"
+    assert guarded.error < source.error + 0.06
+    assert guarded.error < tent.error - 0.1
+
+
+def test_it_does_not_interfere_where_adapting_helps() -> None:
+    plain = adapt.Tent(deepcopy(trained()), lr=0.02)
+    guard = adapt.Guard(adapt.Tent(deepcopy(trained()), lr=0.02))
+    free, kept = adapt.run_stream(plain, stream("iid")), adapt.run_stream(guard, stream("iid"))
+    assert guard.alarms == []
+    assert guard.abstained == 0
+    assert kept.predictions == free.predictions
+    assert free.error < run(adapt.Source, "iid").error
+
+
+def test_a_stretch_of_one_label_teaches_nothing() -> None:
+    x, _ = world(2000, seed=3, only=4)
+    guard = adapt.Guard(adapt.Tent(deepcopy(trained()), lr=0.1))
+    for batch in x.split(64):
+        guard(batch)
+    assert guard.abstained > 25
+    assert guard.alarms == []
+
+
+def test_alarms_say_when_and_why_and_where_it_went() -> None:
+    guard = adapt.Guard(adapt.Tent(deepcopy(trained()), lr=0.3))
+    adapt.run_stream(guard, stream("iid", 800, batch=1))
+    assert guard.alarms[0].back_to == "saved"
+    assert "source" in guard.alarms[0].reason
+    assert {alarm.back_to for alarm in guard.alarms[1:]} <= {"saved", "source"}
+    assert [alarm.batch for alarm in guard.alarms] == sorted({alarm.batch for alarm in guard.alarms})
+
+
+def test_weights_that_are_not_finite_are_rolled_back_at_once() -> None:
+    import torch
+
+    tent = adapt.Tent(deepcopy(trained()), lr=0.01)
+    guard = adapt.Guard(tent)
+    x, _ = world(64, seed=4, shift=1.0)
+    guard(x)
+    with torch.no_grad():
+        next(iter(tent.parameters.values())).fill_(float("nan"))
+    assert guard(x).isfinite().all()
+    assert guard.alarms[0].reason == "predictions that are not finite"
+    assert guard.resting > 0
+
+
+def test_it_rolls_back_and_goes_on_in_inference_mode() -> None:
+    import torch
+
+    inside, outside = (adapt.Guard(adapt.Tent(deepcopy(trained()), lr=0.3), rest=4) for _ in range(2))
+    with torch.inference_mode():
+        seen = adapt.run_stream(inside, stream("iid", 600, batch=1))
+    assert inside.alarms
+    assert seen.predictions == adapt.run_stream(outside, stream("iid", 600, batch=1)).predictions
+    inside(world(8, seed=4)[0])  # and out of it
+
+
+def test_a_bad_sample_is_no_collapse() -> None:
+    guard = adapt.Guard(adapt.Tent(deepcopy(trained()), lr=0.01))
+    x, _ = world(64, seed=4, shift=1.0)
+    bad = x.clone()
+    bad[0] = float("nan")
+    guard(x), guard(bad), guard(x)
+    assert guard.alarms == []
+
+
+def test_checks_cost_what_they_say() -> None:
+    guard = adapt.Guard(adapt.Source(deepcopy(trained())), every=2)
+    x, _ = world(64 * 6, seed=4)
+    for batch in x.split(64):
+        guard(batch)
+    assert guard.cost.forwards == 6 + 3
+    assert guard.cost.samples == 64 * 6
+
+
+def test_it_guards_adapters_in_adapters() -> None:
+    labelled = [world(500, seed=1)]
+    guard = adapt.Guard(adapt.LabelShift(adapt.Tent(deepcopy(trained()), lr=0.3), source=labelled, training=20))
+    adapt.run_stream(guard, stream("iid", 400, batch=1))
+    assert guard.alarms
+    guard.reset()
+    assert guard.alarms == []
+    assert getattr(guard.host, "prior", None) == [0.1] * 10
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"every": 0}, {"window": 0}, {"rest": -1}, {"drift": 0.0}, {"concentration": 1.5}, {"gap": 0.5}],
+)
+def test_wrong_settings_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        adapt.Guard(adapt.Source(trained()), **settings)

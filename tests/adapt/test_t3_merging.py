@@ -1,0 +1,201 @@
+"""T3: limits, three ways of merging per sample that agree, batches and mixtures, and what cannot be merged."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from ponder.core.errors import BadInput, ConfigError
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+pytestmark = pytest.mark.torch
+
+
+def merging(first: Any, second: Any, **settings: Any) -> Any:
+    from ponder.adapt.t3_merging import T3Merging
+
+    return T3Merging(first, expert=second, **settings)
+
+
+class Mixed(nn.Module):  # type: ignore[misc, name-defined]
+    """Every kind of layer that "mix" knows, with a batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.group, self.layer = nn.GroupNorm(2, 4), nn.LayerNorm(16)
+        self.places, self.head = nn.Embedding(16, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Any) -> Any:
+        h = self.layer(self.group(torch.relu(self.norm(self.conv(x)))).flatten(2)).transpose(1, 2)
+        return self.head(torch.tanh(h + self.places(torch.arange(16)[None])).mean(1))
+
+
+class Attending(nn.Module):  # type: ignore[misc, name-defined]
+    """A model that "mix" does not know: packed attention and a bare parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.rand(4))
+        self.attention, self.head = nn.MultiheadAttention(4, 2, batch_first=True), nn.Linear(4, 3)
+
+    def forward(self, x: Any) -> Any:
+        h = x.flatten(2).transpose(1, 2) * self.scale
+        return self.head(self.attention(h, h, h, need_weights=False)[0].mean(1))
+
+
+def two(kind: Any, seed: int = 0) -> tuple[Any, Any]:
+    torch.manual_seed(seed)
+    first, second = kind().double(), kind().double()
+    for model in (first, second):
+        for part in model.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.running_mean.normal_()
+                part.running_var.uniform_(0.5, 2)
+    return first.eval(), second.eval()
+
+
+def batch(rows: int = 6, channels: int = 1) -> Any:
+    return torch.randn(rows, channels, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("how", ["mix", "vmap"])
+def test_merging_ways_agree(how: Any) -> None:
+    first, second = two(Mixed)
+    x = batch()
+    wanted = merging(first, second, gamma=10.0, how="loop")(x)
+    torch.testing.assert_close(merging(first, second, gamma=10.0, how=how, chunk=4)(x), wanted)
+
+
+def test_auto_falls_back_where_layers_are_unknown() -> None:
+    first, second = two(Attending)
+    x = batch(channels=4)
+    adapter = merging(first, second, gamma=10.0)
+    torch.testing.assert_close(adapter(x), merging(first, second, gamma=10.0, how="loop")(x))
+    assert adapter._chosen == "vmap"
+    with pytest.raises(ConfigError, match="mix"):
+        merging(first, second, how="mix")
+
+
+def test_auto_distrusts_a_layer_whose_weight_is_read_elsewhere() -> None:
+    class Tied(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.head = nn.Linear(16, 16), nn.Linear(16, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(torch.tanh(x.flatten(1) @ self.first.weight))
+
+    first, second = two(Tied)
+    adapter = merging(first, second, gamma=10.0)
+    torch.testing.assert_close(adapter(batch()), merging(first, second, gamma=10.0, how="loop")(batch()))
+    assert adapter._chosen == "vmap"
+
+
+@pytest.mark.parametrize("per", ["sample", "batch", "mixture"])
+def test_identical_models_and_constant_bounds(per: Any) -> None:
+    first, second = two(Mixed)
+    x = batch()
+    with torch.no_grad():
+        torch.testing.assert_close(merging(first, deepcopy(first), per=per)(x), first(x))
+    constant = merging(first, second, per=per, low=0.3, high=0.3)(x)
+    torch.testing.assert_close(constant, merging(first, second, per=per, rule="constant", low=0.3, high=0.3)(x))
+
+
+def test_a_batch_of_one_is_the_sample_itself() -> None:
+    first, second = two(Mixed)
+    x = batch(1)
+    torch.testing.assert_close(merging(first, second, per="batch")(x), merging(first, second)(x))
+
+
+def test_mixture_with_a_component_for_each_weight_is_nearly_per_sample() -> None:
+    first, second = two(Mixed)
+    x = batch(5)
+    grouped = merging(first, second, gamma=10.0, per="mixture", components=5)
+    torch.testing.assert_close(grouped(x), merging(first, second, gamma=10.0)(x), rtol=0, atol=0.05)
+    assert len(grouped.evidence["weight"].unique()) <= 5
+
+
+def test_rules_and_direction() -> None:
+    first, second = two(Mixed)
+    x = batch()
+    weights = {}
+    for rule in ("js", "entropy", "confidence", "constant"):
+        adapter = merging(first, second, rule=rule, gamma=10.0)
+        adapter(x)
+        weights[rule] = adapter.evidence["weight"]
+    assert bool((weights["js"] >= 0.5).all())
+    assert weights["constant"].unique().tolist() == [0.5]
+    assert bool(((weights["entropy"] > 0) & (weights["entropy"] < 1)).all())
+    reverse = merging(first, second, gamma=10.0, direction="expert_on_disagreement")
+    reverse(x)
+    torch.testing.assert_close(reverse.evidence["weight"], 1 - weights["js"])
+
+
+def test_models_are_left_alone_and_passes_are_counted() -> None:
+    first, second = two(Mixed)
+    before = [{n: v.clone() for n, v in m.state_dict().items()} for m in (first, second)]
+    first.train()
+    adapter = merging(first, second, gamma=10.0, how="vmap")
+    adapter(batch())
+    assert adapter.cost.forwards == 3
+    assert adapter.cost.forward_samples == 18
+    adapter.restore()
+    assert first.training
+    for model, held in zip((first, second), before, strict=True):
+        assert all(torch.equal(v, held[n]) for n, v in model.state_dict().items())
+
+
+def test_names_that_are_kept_are_the_generalists() -> None:
+    first, second = two(Mixed)
+    adapter = merging(first, second, keep=("head.bias",))
+    merged = adapter.merged(0.0)
+    assert torch.equal(merged["head.bias"], first.head.bias)
+    assert torch.equal(merged["head.weight"], second.head.weight)
+
+
+def test_models_that_do_not_fit() -> None:
+    first, _ = two(Mixed)
+    with pytest.raises(BadInput):
+        merging(first, nn.Linear(2, 2))
+    with pytest.raises(BadInput):
+        merging(nn.Linear(3, 2), nn.Linear(2, 2))
+    with pytest.raises(BadInput):
+        merging(first, "no model")
+    for settings in ({"how": "magic"}, {"per": "day"}, {"temperature": 0.0}, {"low": 1.0, "high": 0.0}, {"chunk": 0}):
+        with pytest.raises(ConfigError):
+            merging(first, deepcopy(first), **settings)
+
+
+@pytest.mark.slow
+def test_it_beats_uniform_souping_where_the_two_disagree() -> None:
+    """The generalist has trained on corrupted pictures, the expert is the same net fine-tuned on clean ones."""
+    from ponder.adapt._reference_pairs import two_experts
+    from ponder.numerics.paired import paired_score_interval
+    from ponder.tasks.corruptions import corrupt
+
+    found = two_experts()
+    x, y = corrupt(found.test.x[:1000], "gaussian_noise", 4), found.test.y[:1000]
+    right: dict[str, Any] = {}
+    rules: dict[str, dict[str, Any]] = {
+        "t3": {"gamma": 10.0},
+        "soup": {"rule": "constant"},
+        "reversed": {"gamma": 10.0, "direction": "expert_on_disagreement"},
+    }
+    for name, settings in rules.items():
+        adapter = merging(found.model, found.expert, **settings)
+        right[name] = torch.cat([adapter(part).argmax(1) for part in x.split(64)]) == y
+
+    def gain(better: str, base: str) -> Any:
+        won, lost = right[better] & ~right[base], right[base] & ~right[better]
+        return paired_score_interval(int(won.sum()), int(lost.sum()), len(y))
+
+    assert gain("t3", "soup").low > 0
+    assert gain("soup", "reversed").low > 0
+    clean = merging(found.model, found.expert, gamma=10.0)(found.test.x[:500]).argmax(1) == found.test.y[:500]
+    with torch.no_grad():
+        alone = found.model(found.test.x[:500]).argmax(1) == found.test.y[:500]
+    assert int(clean.sum()) >= int(alone.sum()) - 5

@@ -31,7 +31,7 @@ TIER = {
     "agents": 6,
     "bench": 7,
     "gateway": 8,
-    "web": 8,
+    "web": 7,
     "harness": 8,
     "cli": 9,
     "__main__": 10,

@@ -82,7 +82,7 @@ def _settings(config: Path | None, *, demo: bool, host: str | None, port: int | 
     from dataclasses import replace
 
     from ponder.core.errors import ConfigError
-    from ponder.gateway.settings import Settings, Upstream
+    from ponder.gateway.settings import Settings, Traces, Upstream
     from ponder.gateway.settings_file import load_settings
     from ponder.gateway.upstreams import EMBEDDED
 
@@ -90,7 +90,9 @@ def _settings(config: Path | None, *, demo: bool, host: str | None, port: int | 
         raise ConfigError("give either a settings file or --demo: ponder serve CONFIG.toml")
     if config is None:
         embedded = Upstream(name=EMBEDDED, spec="embedded", max_concurrent=8)
-        settings = Settings(upstreams=(embedded,), roles={"judge": EMBEDDED})
+        # The page shows the last runs; nothing of a demo is kept on disk.
+        traces = Traces(file=":memory:", rows=1000)
+        settings = Settings(upstreams=(embedded,), roles={"judge": EMBEDDED}, traces=traces)
     else:
         settings = load_settings(config)
     server = settings.server

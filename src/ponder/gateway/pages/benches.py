@@ -1,7 +1,7 @@
 """Recorded benches and policies for the page: what lies in the folder of the settings, reports, and activation.
 
-A name from the page is looked up in what the folder lists, never put into a path. Reports are made in a thread, one at
-a time, and kept until their rows change. A policy is activated by copying it over the one that the settings name; the
+A name from the page is looked up in what the folder lists, never put into a path. Reports are made one at a time and
+kept until their rows change. A policy is activated by copying it over the one that the settings name; the
 one before is kept beside it, so that it can be rolled back.
 Source: our own; reports are those of `ponder.bench.run_report`.
 """
@@ -10,22 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ponder.bench.studies.page import Fold, Section, Study, Table
 from ponder.core.errors import BadInput, ConfigError
 from ponder.gateway.errors import ApiError
 from ponder.gateway.gateway import Gateway
+from ponder.gateway.pages.reports import in_process
 from ponder.planning.policy import Policy, load_policy, previous, roll_back
 
 __all__ = ["Benches"]
 
 _FOLDERS = 200
 _KEPT = 8  # reports in memory
-_FOLDS = 40  # of one section or fold
-_TEXT = 4000  # characters of a text to unfold
 _DEPTH = 4  # folders between the root and a bench
 
 
@@ -51,7 +48,7 @@ class Benches:
         key = (name, (folder / "rows.jsonl").stat().st_mtime)
         async with self._one:
             if key not in self._reports:
-                made = await asyncio.to_thread(_report, folder)
+                made = await in_process(folder)
                 while len(self._reports) >= _KEPT:
                     self._reports.pop(next(iter(self._reports)))
                 self._reports[key] = made
@@ -67,7 +64,7 @@ class Benches:
         policy = load_policy(_find(name, self._policies(), "policy"))
         fits, why = self._fits(policy)
         if not fits:
-            raise ApiError(f"this policy fits no model here: {why}", code="policy_unfit")
+            raise ApiError(f"this policy fits no model here: {'; '.join(why)}", code="policy_unfit")
         policy.save(target)
         return self._active()
 
@@ -131,16 +128,16 @@ class Benches:
         fits, why = self._fits(policy)
         return {"name": name, **_policy(policy), "fits": fits, "why": why}
 
-    def _fits(self, policy: Policy) -> tuple[list[str], str]:
+    def _fits(self, policy: Policy) -> tuple[list[str], list[str]]:
         """Return the served models that a policy may steer, and what is wrong with the others."""
         lines = self._gateway.house.lines
-        fits, why = [], ""
+        fits, why = [], []
         for name, line in lines.by_model.items():
             try:
                 policy.check({**lines.by_role, "policy": line})
                 fits.append(name)
             except (ConfigError, BadInput) as err:
-                why = str(err)
+                why.append(f"{name}: {err}")
         return fits, why
 
     def _active(self) -> dict[str, Any]:
@@ -186,53 +183,3 @@ def _policy(policy: Policy) -> dict[str, Any]:
         "questions": policy.evidence.get("questions"),
         "created": policy.created,
     }
-
-
-def _report(folder: Path) -> dict[str, Any]:
-    from ponder.bench.recorded_runs import read_runs
-    from ponder.bench.report_sections import front_section, laws_section, metrics_section
-    from ponder.bench.run_report import run_report
-
-    study = run_report(read_runs([folder]), more=(front_section, metrics_section, laws_section), traces=1)
-    return _study(study)
-
-
-def _study(study: Study) -> dict[str, Any]:
-    return {
-        "title": study.title,
-        "facts": list(study.facts),
-        "warning": study.warning,
-        "notes": list(study.notes),
-        "points": study.data.get("points", []),
-        "sections": [_section(section) for section in study.sections],
-    }
-
-
-def _section(section: Section) -> dict[str, Any]:
-    return {
-        "title": section.title,
-        "note": section.note,
-        "lines": list(section.lines),
-        "tables": [_table(table) for table in section.tables],
-        "folds": _folds(section.folds),
-    }
-
-
-def _table(table: Table) -> dict[str, Any]:
-    return {"title": table.title, "head": list(table.head), "rows": [list(row) for row in table.rows]}
-
-
-def _folds(folds: Sequence[Fold]) -> list[dict[str, Any]]:
-    shown = [
-        {
-            "summary": fold.summary,
-            "text": fold.text if len(fold.text) <= _TEXT else f"{fold.text[:_TEXT]}…",
-            "tables": [_table(table) for table in fold.tables],
-            "folds": _folds(fold.folds),
-        }
-        for fold in folds[:_FOLDS]
-    ]
-    if left := len(folds) - len(shown):
-        more = f"{left:,} more: `ponder report` writes a page with all of them"
-        shown.append({"summary": more, "text": "", "tables": [], "folds": []})
-    return shown

@@ -5,6 +5,7 @@ Source: our own.
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = ["catalogue", "choices"]
 _KINDS = ("method", "verifier", "law", "metric", "answer type", "task family", "adapter")
 
 
+@functools.cache
 def catalogue() -> dict[str, Any]:
     """Return papers and components."""
     papers = [

@@ -8,6 +8,7 @@ Source: our own; headers after the Content Security Policy, level 3 (W3C).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -172,16 +173,12 @@ class _Pages:
         record = await self._gateway.book.get(exchange.scope["path_params"]["trace"])
         if record is None or not (_sees_all(self._gateway, key) or record.key == key.name):
             raise ApiError("there is no such trace", status=404, code="not_found")
-        return _record(record)
+        return await asyncio.to_thread(_record, record)
 
     async def tree(self, exchange: Exchange, key: Key) -> dict[str, Any]:
         """The tree of a trace file that the page sends."""
         body = await exchange.body(self._gateway.house.settings.request.max_body_bytes)
-        lines = body.decode("utf-8", "replace").split("\n")
-        events = parse_lines(lines, "the file")
-        if not events:
-            raise ApiError("the file holds no trace")
-        return {"tree": tree_of(events)}
+        return {"tree": await asyncio.to_thread(_tree_of_file, body.decode("utf-8", "replace"))}
 
     async def traffic(self, exchange: Exchange, key: Key) -> dict[str, Any]:
         """What passed."""
@@ -237,6 +234,22 @@ def _record(record: TraceRecord) -> dict[str, Any]:
         "result": result,
         "tree": tree_of(record.events, record.result),
     }
+
+
+def _tree_of_file(text: str) -> dict[str, Any]:
+    """Return the tree of JSON lines that anybody may have written.
+
+    Raises:
+        ApiError: they are no trace of a run.
+        BadInput: they are no trace.
+    """
+    events = parse_lines(text.split("\n"), "the file")
+    if not events:
+        raise ApiError("the file holds no trace")
+    try:
+        return tree_of(events)
+    except (TypeError, ValueError, AttributeError, KeyError, RecursionError) as err:
+        raise ApiError(f"the file holds no trace of a run ({type(err).__name__})") from None
 
 
 def _query(exchange: Exchange) -> dict[str, str]:

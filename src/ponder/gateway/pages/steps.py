@@ -12,25 +12,33 @@ from collections.abc import Mapping
 from typing import Any
 
 from ponder.bench.trace_tree import Node
-from ponder.gateway.pages.spots import Spot, spot_of_call
+from ponder.gateway.pages.spots import Spot, path_of, spot_of_call
 
-__all__ = ["add_steps", "step_place"]
+__all__ = ["add_steps"]
 
 _SPACE = re.compile(r"\s+")
 _REASONS = {"duplicate": "it says the same as a step beside it"}
+_GOES_ON = "it can be gone on from"
+# Judges that number what they are shown.
+_BATCHED = frozenset({"judge", "generative", "critique"})
 _DRAWN = frozenset({"step", "draft"})
 
 
-def add_steps(run: Spot, node: Node, result: Mapping[str, Any]) -> dict[tuple[int, ...], Spot]:
-    """Hang the steps of a run below it, and return them by their numbers; none where the run searches no steps."""
+def add_steps(run: Spot, node: Node, result: Mapping[str, Any]) -> tuple[dict[tuple[int, ...], Spot], set[int]]:
+    """Hang the steps of a run below it.
+
+    Returns:
+        The steps by their numbers, none where the run searches no steps; and the `id` of each node that is in them.
+    """
     told = [child for child in node.children if child.kind in ("step", "dropped")]
     if not told:
-        return {}
+        return {}, set()
     calls: dict[tuple[int, ...], Node] = {}
     for child in node.children:
         if child.kind == "call" and (place := _drawn(child)) is not None:
             calls.setdefault(place, child)
     steps: dict[tuple[int, ...], Spot] = {}
+    used: set[int] = set()
     for event in told:
         place = tuple(event.data.get("node") or ())
         call = calls.get(place)
@@ -41,20 +49,41 @@ def add_steps(run: Spot, node: Node, result: Mapping[str, Any]) -> dict[tuple[in
             spot.state, spot.why = "pruned", f"Dropped: {_REASONS.get(reason, reason)}."
         else:
             _value(spot, event.data)
-        steps.setdefault(place, spot)
+        if steps.setdefault(place, spot) is spot and call is not None:
+            used.add(id(call))
     for place, spot in sorted(steps.items(), key=lambda item: (len(item[0]), item[0])):
         steps.get(place[:-1], run).children.append(spot)
     _mark(steps, str(result.get("text") or ""))
     for event in node.children:
         if event.kind == "dead_end" and (dead := steps.get(tuple(event.data.get("node") or ()))) is not None:
             dead.state, dead.why = "pruned", "A dead end: no usable next step came out of it."
-    return steps
+    used |= _add_judgements(node, steps)
+    return steps, used
 
 
-def step_place(call: Node, steps: Mapping[tuple[int, ...], Spot]) -> tuple[int, ...] | None:
-    """Return the numbers of the step that a call drew, or None where it drew none that is known."""
-    place = _drawn(call)
-    return place if place is not None and place in steps else None
+def _add_judgements(node: Node, steps: Mapping[tuple[int, ...], Spot]) -> set[int]:
+    """Hang what judges said below the steps that it is about, and return the nodes.
+
+    A judge is shown several steps at once and numbers them; the events of the steps follow in the same order.
+    """
+    used: set[int] = set()
+    shown: list[Node] = []
+    told = 0
+    for child in node.children:
+        if child.kind == "step":
+            place = tuple(child.data.get("node") or ())
+            for call in shown:
+                if path_of(call)[1] == (told,) and place in steps:
+                    steps[place].children.append(spot_of_call(call))
+                    used.add(id(call))
+            told += 1
+        elif child.kind == "call":
+            judged = path_of(child)[0] in _BATCHED
+            if told or not judged:
+                shown, told = [], 0
+            if judged:
+                shown.append(child)
+    return used
 
 
 def _drawn(call: Node) -> tuple[int, ...] | None:
@@ -75,7 +104,7 @@ def _value(spot: Spot, data: Mapping[str, Any]) -> None:
         spot.facts.append((f"{verifier} says", str(score["reason"])))
     if score.get("steps"):
         spot.facts.append((f"{verifier}, by step", ", ".join(f"{step:.3g}" for step in score["steps"])))
-    spot.facts.append(("end", str(data.get("end") or "goes on")))
+    spot.facts.append(("end", _GOES_ON if data.get("end") in (None, "", "boundary") else str(data["end"])))
 
 
 def _mark(steps: Mapping[tuple[int, ...], Spot], text: str) -> None:
@@ -93,7 +122,7 @@ def _mark(steps: Mapping[tuple[int, ...], Spot], text: str) -> None:
         spot.state = "lost"
         if spot not in ends:
             spot.why = "The search went on from it, but no continuation of it became the answer."
-        elif dict(spot.facts).get("end", "goes on") == "goes on":
+        elif dict(spot.facts).get("end", _GOES_ON) == _GOES_ON:
             spot.state, spot.why = "pruned", _beaten(spot, alive)
         elif chosen is None:
             spot.why = "It came to its end; which ended answer was given is not recorded by step."

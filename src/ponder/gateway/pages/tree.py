@@ -16,13 +16,15 @@ from ponder.bench.trace_tree import Node, grow
 from ponder.core.trace import Event
 from ponder.gateway.pages import losses
 from ponder.gateway.pages.spots import Spot, brief, path_of, spelled, spot_of_call, took
-from ponder.gateway.pages.steps import add_steps, step_place
+from ponder.gateway.pages.steps import add_steps
 from ponder.gateway.redact import HIDDEN
 
 __all__ = ["tree_of"]
 
 # First words of the paths of calls that write a whole answer, and the place of its number behind the task's name.
 _ANSWERS = {"sample": 0, "refine": 0, "chain": 0, "rounds": 1}
+# Judges that name the step they look at.
+_BY_STEP = frozenset({"self_evaluation", "rollout"})
 _JUDGES = frozenset({"judge", "generative", "critique", "gen_prm", "self_evaluation", "rollout"})
 
 
@@ -60,11 +62,11 @@ def _run(node: Node, result: Mapping[str, Any]) -> Spot:
     run.facts = [(name, spelled(value)) for name, value in settings.items()]
     run.facts += [("stopped", str(data.get("stopped", "not ended"))), *_bill(data)]
     candidates = [dict(candidate) for candidate in result.get("candidates") or ()]
-    steps = add_steps(run, node, result)
-    answers = _answers(run, node, steps)
+    steps, used = add_steps(run, node, result)
+    answers = _answers(run, node, used)
     for child in node.children:  # judgements and everything else, in their order
         if child.kind == "call":
-            if not _is_answer(child) and step_place(child, steps) is None:
+            if not _is_answer(child) and id(child) not in used:
                 _below(run, answers, steps, child).append(spot_of_call(child))
         elif child.kind not in ("score", "choose", "step", "dropped", "dead_end"):
             run.children.append(_spot(child, result))
@@ -77,12 +79,12 @@ def _run(node: Node, result: Mapping[str, Any]) -> Spot:
     return run
 
 
-def _answers(run: Spot, node: Node, steps: Mapping[tuple[int, ...], Spot]) -> list[Spot]:
+def _answers(run: Spot, node: Node, used: set[int]) -> list[Spot]:
     """Hang the whole answers of a run below it, each rewriting below what it rewrites, and return them all."""
     found: list[Spot] = []
     newest: dict[int, Spot] = {}
     for child in node.children:
-        if child.kind != "call" or not _is_answer(child) or step_place(child, steps) is not None:
+        if child.kind != "call" or not _is_answer(child) or id(child) in used:
             continue
         spot = spot_of_call(child)
         spot.kind = "answer"
@@ -105,7 +107,7 @@ def _below(run: Spot, answers: Sequence[Spot], steps: Mapping[tuple[int, ...], S
     """Return the list of children that a judgement joins."""
     head, numbers = path_of(call)
     if head in _JUDGES and numbers:
-        if numbers in steps:
+        if numbers in steps and head in _BY_STEP:
             return steps[numbers].children
         mine = [spot for spot in answers if spot.place == numbers[:1]]
         if mine:

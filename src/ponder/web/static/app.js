@@ -24,6 +24,9 @@ async function show() {
   }
   document.title = `${view} · ponder`;
   document.getElementById("forget").hidden = !key();
+  const slow = setTimeout(() => main.replaceChildren(h("p", { class: "soft", role: "status" },
+    view === "benches" && rest.length ? "Making the report; with thousands of rows this takes minutes." : "Loading…")), 300);
+  signal.addEventListener("abort", () => clearTimeout(slow));
   try {
     const parts = await VIEWS[view](rest.map(decodeURIComponent).join("/"), signal);
     if (!signal.aborted) main.replaceChildren(...parts);
@@ -32,6 +35,8 @@ async function show() {
     if (err.status === 401) askForKey(key() ? "This key is not known here." : "");
     else main.replaceChildren(h("h1", null, "This did not work"), problem(err.message));
     if (err.status === undefined) throw err;
+  } finally {
+    clearTimeout(slow);
   }
 }
 

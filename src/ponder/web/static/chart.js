@@ -7,6 +7,8 @@ const nice = (top) => {
   const power = 10 ** Math.floor(Math.log10(top));
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= top);
 };
+// In a narrow window a picture has fewer units, so that its letters stay readable.
+const narrow = () => matchMedia("(max-width: 560px)").matches;
 const short = (value) => {
   if (value >= 1e6) return `${+(value / 1e6).toPrecision(3)}M`;
   if (value >= 1e3) return `${+(value / 1e3).toPrecision(3)}k`;
@@ -15,7 +17,7 @@ const short = (value) => {
 
 /** Bars: `values` numbers, `labels` for the ends, `name` what they are. `marked`: a second, smaller count inside. */
 export function bars({ values, marked = [], labels, name, spell = short }) {
-  const width = 600, height = 150, left = 44, bottom = 22, top = nice(Math.max(...values, 0));
+  const width = narrow() ? 340 : 600, height = 150, left = 44, bottom = 22, top = nice(Math.max(...values, 0));
   const step = (width - left) / values.length;
   const y = (value) => 6 + (height - bottom - 6) * (1 - value / top);
   const total = values.reduce((sum, value) => sum + value, 0);
@@ -45,7 +47,7 @@ const mark = (at, x, y) => s("path", { d: PATHS[at % PATHS.length](x, y), class:
 
 /** Curves of accuracy: `series` of {label, points: [{x, y, low, high}]}; x is logarithmic, y a share. */
 export function curves({ series, name, xName }) {
-  const width = 640, height = 320, left = 46, right = 12, bottom = 40, top = 10;
+  const width = narrow() ? 340 : 640, height = narrow() ? 260 : 320, left = 46, right = 12, bottom = 40, top = 10;
   const xs = series.flatMap((one) => one.points.map((point) => point.x)).filter((x) => x > 0);
   if (!xs.length) return h("p", null, "There is nothing to draw.");
   let low = Math.log10(Math.min(...xs)), high = Math.log10(Math.max(...xs));

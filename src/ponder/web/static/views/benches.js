@@ -81,7 +81,7 @@ export async function benches(name, signal) {
     const names = [...boxes].filter(([, box]) => box.checked).map(([one]) => one);
     if (names.length < 2) return out.replaceChildren(h("p", { class: "warn" }, "Mark at least two benches."));
     compare.disabled = true;
-    out.replaceChildren(h("p", { class: "soft" }, "Reading the rows…"));
+    out.replaceChildren(h("p", { class: "soft" }, "Making the reports; with thousands of rows this takes minutes."));
     try {
       const reports = new Map();
       for (const one of names) reports.set(one, await get(address(one), signal));
@@ -111,7 +111,7 @@ export async function benches(name, signal) {
       h("button", { type: "button", disabled: !now.previous, onclick: () => change({ roll_back: true }, "The policy before is active again.") }, "Roll back"));
     list.replaceChildren(...policies.map((policy) => h("details", null,
       h("summary", null, policy.name, policy.fits?.length ? h("span", { class: "badge works" }, `fits ${policy.fits.join(", ")}`) : ""),
-      policy.error ? problem(policy.error) : [policyFacts(policy), policy.fits.length ? "" : h("p", { class: "warn" }, policy.why),
+      policy.error ? problem(policy.error) : [policyFacts(policy), policy.fits.length ? "" : policy.why.map((line) => h("p", { class: "warn" }, line)),
         h("button", { type: "button", disabled: !policy.fits.length || !now.file, onclick: () => change({ activate: policy.name }, `${policy.name} is active.`) }, "Activate")])));
     if (!policies.length) list.replaceChildren(h("p", { class: "soft" }, "There is no policy in the folder."));
   }

@@ -38,7 +38,7 @@ export async function catalogue(_, signal) {
     const papers = found.papers.filter((one) => holds(one) && (!state.value || one.state === state.value));
     const components = found.components.filter(holds);
     const works = papers.filter((one) => one.state === "works").length;
-    count.textContent = `${papers.length} of ${found.papers.length} papers, ${works} of them work; ${components.length} components`;
+    count.textContent = `Papers: ${papers.length} of ${found.papers.length}, working: ${works}. Components: ${components.length} of ${found.components.length}.`;
     list.replaceChildren(...papers.map((one) => paper(one, byName)));
     parts.replaceChildren(...components.map(component));
   }

@@ -45,19 +45,19 @@ function limits(found) {
 function draw(found, hours) {
   const total = (name) => found.lines.reduce((sum, line) => sum + line[name], 0);
   const ends = [clock(found.since, hours), clock(found.now, hours)];
-  const head = (name) => [name, "Requests", "Failed", "Calls", "Tokens", "Cost"];
+  const head = (name) => [name, "Requests", "Failed", "Calls", "Tokens", "Known cost"];
   const wide = { numbers: [1, 2, 3, 4, 5] };
   return [
     found.kept ? "" : h("p", { class: "warn" }, "No traces are kept, so nothing can be counted here: write file = \"traces.sqlite\" into [traces] of the settings. /metrics counts all the same."),
     found.lost ? h("p", { class: "warn" }, `${number(found.lost)} traces were lost and are missing below.`) : "",
     h("div", { class: "figures" },
       figure("in progress", number(found.running)), figure("waiting", number(found.waiting)), figure("requests", number(total("requests"))),
-      figure("failed", number(total("failed"))), figure("tokens", number(total("tokens"))), figure("cost", money(total("usd"))),
+      figure("failed", number(total("failed"))), figure("tokens, all models", number(total("tokens"))), figure("known cost", money(total("usd"))),
       figure("p50", seconds(found.latency?.p50)), figure("p90", seconds(found.latency?.p90)), figure("p99", seconds(found.latency?.p99))),
     h("div", { class: "columns" },
       h("section", { class: "card" }, bars({ name: "Requests (failed ones in red)", values: found.bins.map((bin) => bin.requests), marked: found.bins.map((bin) => bin.failed), labels: ends })),
       h("section", { class: "card" }, bars({ name: "Tokens", values: found.bins.map((bin) => bin.tokens), labels: ends }))),
-    h("div", { class: "columns" },
+    h("div", { class: "columns broad" },
       ["method", "model", "key"].map((by) => h("section", { class: "card" }, h("h2", null, `By ${by}`),
         table(head(by[0].toUpperCase() + by.slice(1)), summed(found.lines, by), { ...wide, caption: `Traffic by ${by}` })))),
     h("section", { class: "card" }, h("h2", null, "Latency"), table(["Method", "Model", "Key", "Requests", "p50", "p90", "p99"],

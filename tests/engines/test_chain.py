@@ -110,6 +110,7 @@ def texts(found: Chains, chain: int = 0) -> list[str]:
     return [found.candidates[index].text for index in found.states[chain]]
 
 
+@pytest.mark.slow
 async def test_chain_reaches_the_exact_law_of_the_toy() -> None:
     law, beta, places = toy()
     model = ScriptedModel(replies=spelling(law))

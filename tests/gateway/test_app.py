@@ -126,6 +126,7 @@ def test_any_body_is_taken_or_refused_in_order(change: dict[str, Any], check: An
             assert len(refused.message) <= 500
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=8)
 @given(st.lists(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4), min_size=12, max_size=12))
 def test_no_body_is_a_fault_of_ours(changes: list[dict[str, Any]]) -> None:

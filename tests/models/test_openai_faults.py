@@ -241,6 +241,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_an_endpoint_that_is_down
         await trusting.close()
 
 
+@pytest.mark.slow
 async def test_two_thousand_requests_under_mixed_faults_all_end_and_the_books_agree() -> None:
     rng = random.Random(5)
     plain, stream = UNPAID + PAID_PLAIN[:-1], UNPAID + PAID_STREAM[:-1]

@@ -140,6 +140,7 @@ async def test_the_meter_agrees_with_the_server_over_two_thousand_calls_with_fre
     assert server.wasted.requests == 0
 
 
+@pytest.mark.slow
 async def test_the_meter_misses_nothing_over_two_thousand_calls_with_mixed_faults() -> None:
     async with FaultServer(script=mixed(FREE + BROKEN, hangs=6)) as server:
         model = impatient(server)

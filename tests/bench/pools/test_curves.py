@@ -55,6 +55,7 @@ def points(pool: Pool, text: str):
     return points_of(text, [pool.samples.width], pool, model="made")[0]
 
 
+@pytest.mark.slow
 @given(answers=ANSWERS, data=st.data())
 def test_best_of_over_all_subsets_is_counted(tmp_path_factory, answers, data) -> None:
     scores = data.draw(st.lists(st.floats(-2, 2).map(lambda v: round(v, 3)), min_size=4, max_size=4, unique=True))

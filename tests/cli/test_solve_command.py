@@ -283,5 +283,6 @@ def test_a_price_table_makes_a_budget_in_dollars_possible(ponder: Command, tmp_p
     assert refused.code != 0
     table = tmp_path / "prices.toml"
     table.write_text('[prices."scripted:a"]\nprompt = 1.0\ncompletion = 2.0\n')
-    done = ponder("solve", "Hi", "--model", "scripted:a", "--budget", "usd=1", "--no-store", "--price-table", str(table))
+    priced = ("--budget", "usd=1", "--price-table", str(table))
+    done = ponder("solve", "Hi", "--model", "scripted:a", "--no-store", *priced)
     assert (done.code, done.out) == (0, "a\n")

@@ -33,7 +33,7 @@ def test_dense_cost_of_the_card() -> None:
 
 
 def test_figures_of_the_card_for_known_models() -> None:
-    def parts(length: int, trials: int) -> tuple[float, float]:
+    def parts(length: int, trials: int) -> tuple[float, ...]:
         return tuple(dense_cost(QWEN, 200, length, trials=trials))
 
     assert parts(8192, 1) == pytest.approx((154.943, 2919.034), abs=1e-3)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ponder.cli import exits, train_labels
+from ponder.cli import exits, train_labels, train_wqrm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ _TASKS = "arithmetic_chains?steps=2"
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 app.command("labels")(train_labels.labels)
 app.command("critiques")(train_labels.critiques)
+app.command("wqrm")(train_wqrm.wqrm)
 
 
 @app.callback()

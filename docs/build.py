@@ -36,6 +36,8 @@ SECTIONS = {
 _LABEL = re.compile(rf"(?:^|(?<=[.;)] ))({'|'.join(sorted(SECTIONS, key=len, reverse=True))}):\s", re.MULTILINE)
 GUIDES = {
     "guides/engineer.md": "Better answers from your endpoint",
+    "guides/serve.md": "Behind your base_url: the gateway",
+    "guides/replicas.md": "Several gateways",
     "guides/researcher.md": "Compare methods at equal cost",
     "guides/tuning.md": "From your tasks to a policy",
     "guides/harnesses.md": "Under inspect-ai and lm-eval",

@@ -262,7 +262,6 @@ class Job:
     async def _open(self, stack: Any) -> dict[str, Model]:
         """Open the models by role; `stack` closes them."""
         from ponder.cli.inputs import open_model
-
         from ponder.core.errors import ConfigError
         from ponder.planning.costs import read_prices
 

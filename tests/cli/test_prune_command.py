@@ -26,7 +26,9 @@ def test_bad_uses_are_refused(ponder, tmp_path):
 
 
 @pytest.mark.torch
-def test_a_trace_is_pruned_with_smollm2(ponder, tmp_path):
+@pytest.mark.embedded
+def test_a_trace_is_pruned_with_smollm2(ponder, tmp_path, monkeypatch):
+    monkeypatch.delenv("PONDER_CACHE")
     traces, out = write(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
     done = ponder("prune", str(traces), str(out), "--ratio", "0.5", "--least-words", "3", "--json")
     assert done.code == 0, done.err

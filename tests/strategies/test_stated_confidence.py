@@ -54,6 +54,13 @@ async def test_reflection_is_a_second_call_of_the_judge() -> None:
     assert (policy.calls, judge.calls, confidence(result), result.answer) == (1, 1, 0.3, "12")
 
 
+async def test_fill_begins_the_reply_of_the_second_call_with_the_tag() -> None:
+    judge = ScriptedModel(replies=["60%"])
+    policy = ScriptedModel(replies=["<answer>12</answer>"])
+    result = await solve(TASK, model=policy, roles={"judge": judge}, method="stated_confidence", form="fill")
+    assert (policy.calls, judge.calls, confidence(result), result.answer) == (1, 1, 0.6, "12")
+
+
 async def test_an_answer_that_is_trusted_too_little_is_withheld() -> None:
     low = await run("<answer>12</answer><confidence>40%</confidence>", abstain=0.5)
     assert (low.answer, confidence(low)) == (None, 0.4)
@@ -88,7 +95,7 @@ async def test_bad_settings_are_refused(wrong: dict[str, Any]) -> None:
 
 @pytest.mark.embedded
 async def test_a_small_model_is_asked_and_read(embedded: Any) -> None:
-    for form in ("percent", "reflection"):
+    for form in ("percent", "reflection", "fill"):
         result = await solve(
             Task.of("What is 3 times 4?", answer="number"),
             model=embedded,
@@ -100,3 +107,4 @@ async def test_a_small_model_is_asked_and_read(embedded: Any) -> None:
         assert result.cost.completion_tokens <= 130
         score = result.candidates[0].scores["verbalized_confidence"]
         assert score.value is not None or score.reason
+        assert form != "fill" or score.value is not None

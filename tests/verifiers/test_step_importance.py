@@ -86,6 +86,7 @@ async def test_faults_leave_the_scores_there_are() -> None:
 
 
 @pytest.mark.torch
+@pytest.mark.embedded
 async def test_smollm2_scores_steps_with_its_prompts_kept() -> None:
     import ponder
 

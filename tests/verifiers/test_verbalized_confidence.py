@@ -20,7 +20,8 @@ from ponder import (
     Trace,
     solve,
 )
-from ponder.core.errors import ConfigError
+from ponder.core.access import Access
+from ponder.core.errors import AccessDenied, ConfigError
 from ponder.core.seeds import sample_seed
 from ponder.verifiers.verbalized_confidence import VerbalizedConfidence
 
@@ -82,6 +83,22 @@ async def test_what_cannot_be_read_is_missing_and_says_why() -> None:
     assert failed.value is None
     broke = await VerbalizedConfidence().score(TASK, texts("12"), context(ScriptedModel(), Budget(tokens=1)))
     assert broke[0].value is None
+
+
+async def test_a_begun_tag_is_filled_in_with_few_tokens() -> None:
+    seen: list[Request] = []
+
+    def reply(request: Request, number: int) -> str:
+        seen.append(request)
+        return "75% </confidence> and more"
+
+    (score,) = await scores(ScriptedModel(replies=reply), "12", fill=True)
+    assert score.value == 0.75
+    law = seen[0].sampling
+    assert (seen[0].prefix, law.stop, law.max_tokens) == ("<confidence>", ("</confidence>",), 8)
+    blind = ScriptedModel(access=frozenset({Access.TEXT, Access.SEED}))
+    with pytest.raises(AccessDenied):
+        await scores(blind, "12", fill=True)
 
 
 async def test_confidence_is_the_stop_rule_of_best_of_n() -> None:

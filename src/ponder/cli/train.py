@@ -31,7 +31,7 @@ app.command("wqrm")(train_wqrm.wqrm)
 
 @app.callback()
 def train() -> None:
-    """Train small heads on roll-outs of a model."""
+    """Train small models: step values, labels, critiques, writing rewards."""
 
 
 @app.command("prm")

@@ -20,7 +20,6 @@ import functools
 import logging
 import math
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
@@ -29,6 +28,7 @@ from ponder.core.budget import Budget
 from ponder.core.errors import PonderError
 from ponder.core.usage import Usage
 from ponder.gateway.counters import Ask, Balance, Counters, CountersDown, Short, Window
+from ponder.gateway.ids import fresh_id
 from ponder.gateway.keys import ANYONE
 from ponder.gateway.settings import Key, Limits, Settings
 
@@ -158,7 +158,7 @@ class Account:
         wanted = _filled(wanted, self.settings.request.budget)
         asks = tuple(_asks(places, wanted, least or Budget(), self.settings.request.window_share))
         seconds = min(wanted.seconds or math.inf, self.settings.request.max_seconds)
-        reservation = uuid.uuid4().hex
+        reservation = fresh_id(128)
         try:
             outcome = await self.counters.reserve(reservation, asks, expires=now + seconds + _MARGIN)
         except BaseException:  # cancelled or cut off: nobody knows whether it was made, so it is given back

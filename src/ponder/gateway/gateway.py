@@ -9,6 +9,7 @@ Source: our own.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -260,7 +261,7 @@ class Gateway:
         await self.account.close()
         await self.book.close()
         if self.telemetry is not None:
-            self.telemetry.close()
+            await asyncio.to_thread(self.telemetry.close)  # it sends what waits
 
     # -- notes of what happened -----------------------------------------------------------------------------------
 

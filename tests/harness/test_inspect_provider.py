@@ -188,7 +188,8 @@ def test_without_inspect_ai_the_install_line_is_said(monkeypatch):
 
 
 needs_inspect = pytest.mark.skipif(
-    importlib.util.find_spec("inspect_ai") is None, reason="exempt: inspect_ai not installed: pip install 'ponder[inspect]'"
+    importlib.util.find_spec("inspect_ai") is None,
+    reason="exempt: inspect_ai not installed: pip install 'ponder[inspect]'",
 )
 
 

@@ -31,10 +31,10 @@ def recorded(method: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("row", found, ids=ids)
 
 
-def usable(method: str, row: Row, readers: Readers) -> bool:
+def usable(method: str, row: Row, readers: Readers, *, package: str = "ponder.strategies") -> bool:
     """Return whether a method would use the reply."""
     try:
         readers[row["part"]](row["reply"])
     except BadInput:
         return False
-    return not repeats(row["reply"], prompts("ponder.strategies", method)[row["part"]].template)
+    return not repeats(row["reply"], prompts(package, method)[row["part"]].template)

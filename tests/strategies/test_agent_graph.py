@@ -14,6 +14,7 @@ from ponder.core.errors import BadInput, ConfigError, ProviderError
 from ponder.numerics.agent_graphs import ANSWER, FUSE
 from ponder.numerics.agent_graphs import AgentGraph as Graph
 from ponder.strategies.agent_graph import AgentGraph, read_graph
+from tests.strategies.bad_outputs import recorded
 
 TASK = Task.of("2+3?", answer="number")
 
@@ -125,3 +126,10 @@ def test_what_is_no_graph_is_refused_before_anything_is_spent(spec: str) -> None
         read_graph(spec)
     with pytest.raises(ConfigError, match="graph"):
         AgentGraph(graph=spec)
+
+
+@recorded("agent_graph")
+async def test_recorded_replies_of_the_embedded_model_are_read_as_the_answers_they_give(row: dict[str, Any]) -> None:
+    model = ScriptedModel(replies=[row["reply"]])
+    result = await solve(Task.of(row["question"], answer="number"), model=model, method="agent_graph")
+    assert (result.answer is not None) is row["usable"]

@@ -34,6 +34,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "dvts": STEPS,
     "gen_prm_refine": {"rounds": 1, "execute": False, "max_tokens": 60, "steps": 2, "delimiter": "\n"},
     "lookahead_search": {**STEPS, "n": 2, "k": 1},
+    "multi_agent_debate": {"agents": 2, "rounds": 2},
     "qalign": {"steps": 4},
     "retrieval_mcts": {
         "simulations": 2,
@@ -45,6 +46,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "self_certainty": {"n": 3},
     "self_consistency": {"n": 4},
     "sequential_revisions": {"n": 4},
+    "sleep_time": {"rounds": 1, "sleep_tokens": 32, "memory_limit": 200},
     "universal_self_consistency": {"n": 3},
 }
 # The faster back-end gives no logits; methods that need what it does not give run on the other one.

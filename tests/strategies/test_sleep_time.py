@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from ponder import Access, Budget, Completion, Request, Result, ScriptedModel, Task, solve
-from ponder.core.errors import AccessDenied, ConfigError, ProviderError
+from ponder.core.errors import AccessDenied, BadInput, ConfigError, ProviderError
 from ponder.core.model import Tokens
 from ponder.core.task import Message
 from ponder.core.usage import Usage
+from ponder.engines.asking import prompts
 from ponder.engines.sleep_store import SleepStore
 from ponder.strategies.sleep_time import SleepTime, read_notes
+from tests.strategies.bad_outputs import recorded
 
 CONTEXT = "Ann has 3 boxes. Each box holds 4 pens."
 
@@ -238,3 +240,35 @@ async def test_questions_that_are_not_predictable_get_no_sleep(value: float, sle
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         SleepTime(**settings)
+
+
+# -- the baseline that guesses, and recorded replies -------------------------------------------------------------------
+
+
+async def test_context_only_never_shows_the_question_and_does_not_sleep() -> None:
+    world = World("notes")
+    result = await world.run(context_only=True)
+    assert not world.sleeps
+    (asked,) = world.asked
+    seen = "\n".join(m.text for m in asked.messages)
+    assert "How many pens" not in seen
+    assert CONTEXT in seen
+    assert "Guess the most likely question" in seen
+    assert result.answer == "12"
+    assert SleepTime(context_only=True).calls() == {"policy": 1, "sleeper": 0}
+
+
+async def test_context_only_needs_a_context_and_does_not_go_with_offline() -> None:
+    with pytest.raises(BadInput, match="needs a context"):
+        await World("notes").run(Task.of("How many?"), context_only=True)
+    with pytest.raises(ConfigError):
+        SleepTime(context_only=True, offline=True)
+
+
+@recorded("sleep_time")
+def test_recorded_replies_of_the_embedded_model_are_notes_or_none(row: dict[str, Any]) -> None:
+    context = "Ann has 3 bags with 4 apples in each. She gives away 5 apples."
+    prompt = prompts("ponder.strategies", "sleep_time")[row["part"]].safe_substitute(context=context, memory="[empty]")
+    notes, done = read_notes(row["reply"], prompt)
+    assert bool(notes) is row["usable"]
+    assert not done, "DONE within a line ends nothing"

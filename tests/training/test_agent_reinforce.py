@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from ponder.strategies.agent_graph import read_graph
 from ponder.tasks.problem import Problem
 from ponder.training._graph_update import as_nodes, read_choices, read_update
 from ponder.training.agent_reinforce import AgentReinforce, Found, Member
+from tests.strategies.bad_outputs import recorded, usable
 
 SMALL, LARGE = Size(1e9, 16, 2048), Size(3e9, 28, 3072)
 
@@ -208,3 +210,23 @@ def test_choices_that_cannot_be_used(text: str) -> None:
     with pytest.raises(BadInput):
         read_choices(text, 3)
     assert read_choices('Well, {"choices": ["3", 1]}.', 3) == (2, 0)
+
+
+@recorded("agent_reinforce")
+def test_recorded_replies_of_the_embedded_model_are_used_or_refused(row: Mapping[str, Any]) -> None:
+    readers = {
+        "models": lambda text: read_choices(text, 3),
+        "update": lambda text: read_update(text, GRAPH, pairs_of(2)),
+    }
+    assert usable("agent_reinforce", row, readers, package="ponder.training") is row["usable"]
+
+
+@pytest.mark.parametrize("unit", ["flops", "tokens"])
+async def test_a_cap_of_ones_own_holds_for_a_lone_large_model_too(unit: Any) -> None:
+    cap = {"flops": 6.0, "tokens": 1300.0}[unit]
+    for how in ("numeric", "random", "text"):
+        found = await search({"how": how, "cap": cap, "unit": unit, "start": 7}, optimiser=Optimiser().model)
+        assert found.cap == pytest.approx(cap)
+        assert all(trial.units <= cap + 1e-9 for trial in found.trials)
+    with pytest.raises(ConfigError, match="buys no graph"):
+        await search({"how": "random", "cap": 0.5, "unit": unit})

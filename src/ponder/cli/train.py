@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ponder.cli import exits, train_labels, train_wqrm
+from ponder.cli import exits, train_graph, train_labels, train_wqrm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,11 +27,12 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 app.command("labels")(train_labels.labels)
 app.command("critiques")(train_labels.critiques)
 app.command("wqrm")(train_wqrm.wqrm)
+app.command("graph")(train_graph.graph)
 
 
 @app.callback()
 def train() -> None:
-    """Train small models: step values, labels, critiques, writing rewards."""
+    """Train small models: step values, labels, critiques, writing rewards; search graphs of models."""
 
 
 @app.command("prm")

@@ -3,7 +3,8 @@
 Paper: arXiv:2504.13171 (card 37). Offline, a model rewrites notes about the context until it says that they are done;
 several such sleeps can be joined. At question time a cheap, short answer is given with the notes in view. One sleep
 serves all questions about its context: with `keep` it is kept on disk, and without one a response store makes equal
-sleeps one call. `rounds=0` is the paper's baseline without a sleep.
+sleeps one call. `rounds=0` is the paper's baseline without a sleep, and
+`context_only` the one that never sees the question: it guesses it from the context and answers that.
 Differs: a loop with the mark DONE in place of tool calls; the prompts are ours. What is known before is
 `metadata["context"]` (with `metadata["question"]`), or what that file has under `metadata["context_id"]`, else all that
 stands before the last question of the prompt, decimals left whole. A sleep that the end of a budget or a failure broke
@@ -18,7 +19,6 @@ When not: one question on each context, or questions that its text does not sugg
 
 from __future__ import annotations
 
-import re
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from typing import NamedTuple
 from ponder.core.access import Access
 from ponder.core.candidate import Candidate
 from ponder.core.context import Context
-from ponder.core.errors import ConfigError, Interrupted, Stopped
+from ponder.core.errors import BadInput, ConfigError, Interrupted, Stopped
 from ponder.core.model import Request
 from ponder.core.registry import strategies
 from ponder.core.result import Result
@@ -39,12 +39,10 @@ from ponder.engines.sleep_store import Learned, SleepStore, digest_of
 from ponder.engines.waves import Claim, fits
 from ponder.numerics.sleep_costs import cut_at_sentence, split_question
 from ponder.strategies._predictability import log_prob_of
+from ponder.strategies._sleep_notes import EMPTY, read_notes
 
 __all__ = ["SleepTime", "read_notes"]
 
-_EMPTY = "[empty]"
-_DONE = re.compile(r"(?:\A|\n)[ \t]*[\"'*_`]*DONE[\"'*_`.!]*[ \t]*\Z")
-_REFUSED = ("i can't", "i cannot", "i'm sorry", "i am sorry", "as an ai")
 _VERSION = 1  # of the prompts: notes made with others are other notes
 _TOKENS_PER_CHARACTER = 1.0  # at most
 
@@ -92,6 +90,7 @@ class SleepTime:
         memory_limit: most characters of the notes of one sleep, >= 1.
         keep: file that keeps the notes, "" for none.
         offline: only sleep, on the whole prompt, and return the notes.
+        context_only: do not sleep, and do not show the question: guess it and answer.
         least: mean log-probability of a token of the question, given the context, below which no sleep is begun for it.
     """
 
@@ -103,6 +102,7 @@ class SleepTime:
     memory_limit: int = 5000
     keep: str = ""
     offline: bool = False
+    context_only: bool = False
     least: float | None = None
 
     def __post_init__(self) -> None:
@@ -110,8 +110,8 @@ class SleepTime:
             raise ConfigError("needs sleeps, sleep_tokens and memory_limit >= 1, and rounds >= 0")
         if not 0 <= self.verbosity <= 4:
             raise ConfigError(f"verbosity is 0 to 4, got {self.verbosity!r}")
-        if self.offline and not self.rounds:
-            raise ConfigError("offline=True with rounds=0 would do nothing")
+        if self.offline and (self.context_only or not self.rounds):
+            raise ConfigError("offline=True needs rounds >= 1, and goes with no context_only")
 
     def access(self) -> frozenset[Access]:
         """What the model must give."""
@@ -119,8 +119,8 @@ class SleepTime:
 
     def calls(self) -> dict[str, int]:
         """Most calls by role."""
-        own = 0 if self.offline else 1 + (self.least is not None)
-        return {"policy": own, "sleeper": self.sleeps * self.rounds}
+        own = 0 if self.offline else 1 + (self.least is not None and not self.context_only)
+        return {"policy": own, "sleeper": 0 if self.context_only else self.sleeps * self.rounds}
 
     async def run(self, task: Task, ctx: Context) -> Result:
         """Sleep, or find what was slept on; then answer."""
@@ -132,7 +132,9 @@ class SleepTime:
     async def _run(self, task: Task, ctx: Context, kept: SleepStore | None) -> Result:
         known = self._known(task, kept)
         notes = _Slept("", Usage(), True)
-        if known.context and self.rounds and await self._worth(ctx, known):
+        if self.context_only:
+            known = self._guessed(known)
+        elif known.context and self.rounds and await self._worth(ctx, known):
             notes = await self._notes(task, ctx, known, kept)
         if self.offline:
             return self._offline(task, ctx, notes)
@@ -155,6 +157,13 @@ class SleepTime:
         stopped: Stopped = notes.ended.reason if notes.ended else "done" if found else "endpoint"
         detail = str(notes.ended) if notes.ended else "" if found else "no notes came back"
         return ctx.result(found, best=0 if found else None, stopped=stopped, detail=detail)
+
+    def _guessed(self, known: _Known) -> _Known:
+        """Return a chat that holds the context alone and asks for a guess of the question and its answer."""
+        if not known.context:
+            raise BadInput("context_only needs a context: nothing stands before the question")
+        text = prompts(__package__, "sleep_time")["guess"].substitute(context=known.context)
+        return _Known(known.context, "", (Message("user", text),))
 
     def _known(self, task: Task, kept: SleepStore | None) -> _Known:
         """Tell the context from the question."""
@@ -234,7 +243,7 @@ class SleepTime:
         law = replace(ctx.sampling, max_tokens=self.sleep_tokens)
         memory, usage = "", Usage()
         for turn in range(self.rounds):
-            text = template.substitute(context=known.context, memory=memory or _EMPTY)
+            text = template.substitute(context=known.context, memory=memory or EMPTY)
             chat = [Message("user", text)]
             if not self._room(ctx, chat, known):
                 return _Slept(memory, usage, False)
@@ -244,7 +253,7 @@ class SleepTime:
             if drawn.candidate is None or drawn.ended is not None or not drawn.candidate.ok:
                 return _Slept(memory, usage, False, drawn.ended)
             usage += drawn.candidate.usage
-            notes, done = read_notes(drawn.text)
+            notes, done = read_notes(drawn.text, template.substitute(context=known.context, memory=EMPTY))
             memory = cut_at_sentence(notes, self.memory_limit) if notes else memory
             ctx.trace.instant("rethink", ctx.span, sleep=number, turn=turn, text=notes, done=done)
             if done or not notes:
@@ -257,7 +266,7 @@ class SleepTime:
         if self.offline:
             return fits(ctx, [asking], 0)
         longest = int(self.sleeps * self.memory_limit * _TOKENS_PER_CHARACTER)
-        answer = self._claim(ctx, self._chat(known, _EMPTY), "policy", ctx.sampling.max_tokens, longest)
+        answer = self._claim(ctx, self._chat(known, EMPTY), "policy", ctx.sampling.max_tokens, longest)
         return fits(ctx, [asking, answer], 0)
 
     def _claim(
@@ -282,12 +291,3 @@ class SleepTime:
         if first.role == "system":
             return (replace(first, text=f"{first.text}\n\n{system}"), *rest)
         return (Message("system", system), *messages)
-
-
-def read_notes(text: str) -> tuple[str, bool]:
-    """Return the notes of a reply and whether they are done; a refusal is no notes, and ends nothing by itself."""
-    found = _DONE.search(text.strip())
-    notes = _DONE.sub("", text.strip()).strip()
-    if notes == _EMPTY or notes.lower().startswith(_REFUSED):
-        notes = ""
-    return notes, found is not None

@@ -34,7 +34,7 @@ PEERS: dict[str, tuple[str, ...]] = {
         "optillm==0.4.0",
         "aiohttp", "cerebras_cloud_sdk", "flask", "math-verify", "networkx", "numpy", "openai", "pyyaml", "z3-solver",
     ),
-    "its-hub": ("its_hub[lm]==1.2.0",),
+    "its-hub": ("its_hub[iaas]==1.2.0",),
 }  # fmt: skip
 Told = dict[str, int | None]
 Job = Callable[[], Told]

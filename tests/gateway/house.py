@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import aiohttp
 from ponder.core.model import Model
 from ponder.core.store import Store
 from ponder.gateway.gateway import Gateway
-from ponder.gateway.lifespan import make_server
+from ponder.gateway.lifespan import _bind, make_server
 from ponder.gateway.settings import Settings, Upstream
 from ponder.gateway.upstreams import open_upstream
 
@@ -98,9 +97,7 @@ async def serving(
 
     gateway = await Gateway.open(settings, opener=opener, store=store)
     server = make_server(gateway, grace=grace)
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.setblocking(False)
+    listener = _bind("127.0.0.1", 0)
     failure: list[BaseException] = []
     try:
         async with asyncio.TaskGroup() as group:

@@ -83,13 +83,9 @@ async def test_a_client_that_hangs_up_ends_every_call_and_the_bill_is_settled(
         settings = Settings(upstreams=(Upstream(name="m", spec=f"openai:{server.url}#stub"),))
         async with serving(settings) as house:
             await hang_up(house, chat(model, stream=stream), 0.3)
-            closed = time.monotonic()
-            assert server.in_flight > 0
-            await until(lambda: server.in_flight == 0)
-            assert time.monotonic() - closed < 2.0  # the goal of 100 ms is the benchmark's to hold
-            assert server.aborted == len(server.seen)
-            await until(lambda: len(settled.paid) == settled.opened == 1)
-            assert house.gateway.admission.running == 0
+            # Long before the 30 s of an answer; the goal of 100 ms is the benchmark's to hold.
+            await until(lambda: server.in_flight == 0 and server.aborted == len(server.seen) > 0)
+            await until(lambda: len(settled.paid) == settled.opened == 1 and not house.gateway.admission.running)
             (paid,) = settled.paid
             assert paid["policy"].calls == len(server.seen)
             assert not paid["policy"].exact

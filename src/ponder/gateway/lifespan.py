@@ -9,6 +9,7 @@ Source: uvicorn runs the sockets.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from ponder.core.registry import need
 from ponder.core.store import Store
 from ponder.gateway.app import build
 from ponder.gateway.gateway import Gateway
+from ponder.gateway.patience import protocol
 from ponder.gateway.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,7 +89,13 @@ async def serve(
     if started is not None:
         host, port = sockets[0].getsockname()[:2]
         started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-    await server.serve(sockets=sockets)
+    # What is loaded by now stays: full collections need not look through it (12 ms in which nobody is served).
+    gc.collect()
+    gc.freeze()
+    try:
+        await server.serve(sockets=sockets)
+    finally:
+        gc.unfreeze()
 
 
 def make_server(gateway: Gateway, *, grace: float = GRACE_SECONDS, access_log: bool = False) -> uvicorn.Server:
@@ -105,6 +113,7 @@ def make_server(gateway: Gateway, *, grace: float = GRACE_SECONDS, access_log: b
 
     config = library.Config(
         build(gateway),
+        http=protocol(),
         log_config=None,
         access_log=access_log,
         server_header=False,
@@ -123,7 +132,8 @@ def _bind(host: str, port: int) -> Any:
     import socket
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named asyncio turns Nagle's wait off, which would cost each reply 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -60,9 +60,7 @@ def main(streams: int) -> None:
         seconds = time.perf_counter() - start
         used, peak = cpu_seconds(served.pid) - used, peak_mb(served.pid)
         print(f"{streams} streams, at most {most} open together; {whole} whole, {tokens} of {TOKENS * streams} tokens")
-        print(
-            f"memory {idle:.0f} MB idle, {peak:.0f} MB at the most, {peak / LIMIT_MB:.2f} of the limit ({LIMIT_MB:g} MB)"
-        )
+        print(f"memory {idle:.0f} MB idle, {peak:.0f} MB at the most, {peak / LIMIT_MB:.2f} of {LIMIT_MB:g} MB")
         print(f"{1000 * used / streams:.2f} ms of CPU a stream, {seconds:.1f} s")
         print("nothing lost" if (whole, tokens) == (streams, TOKENS * streams) else "LOST")
 

@@ -28,7 +28,7 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = None,
     store: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Response store for requests that ask for it; all keys share what it holds."),
+        typer.Option(metavar="FILE", help="Response store for requests that ask for it, in place of the settings'."),
     ] = None,
     grace: Annotated[
         float, typer.Option(min=0, help="Seconds in which running requests may finish at the end.")
@@ -43,12 +43,14 @@ def serve(
     """
     import asyncio
     import logging
+    from dataclasses import replace
 
     from ponder.cli.console import tell
-    from ponder.core.store import Store
     from ponder.gateway import lifespan
 
     settings = _settings(config, demo=demo, host=host, port=port)
+    if store is not None:
+        settings = replace(settings, store=replace(settings.store, file=str(store)))
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("ponder: %(message)s"))
     for name in ("ponder", "uvicorn"):
@@ -59,17 +61,11 @@ def serve(
         names = ", ".join(settings.models)
         tell(f"ponder: {names} at {url}/v1 (method: {settings.default_method}); Ctrl-C ends it")
 
-    kept = None if store is None else Store(store)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(
-                lifespan.serve(settings, path=config, store=kept, grace=grace, started=started, access_log=access_log)
-            )
+            runner.run(lifespan.serve(settings, path=config, grace=grace, started=started, access_log=access_log))
     except KeyboardInterrupt:
         pass
-    finally:
-        if kept is not None:
-            kept.close()
 
 
 def _settings(config: Path | None, *, demo: bool, host: str | None, port: int | None) -> Settings:

@@ -25,6 +25,7 @@ from ponder.core.solve import Control
 from ponder.core.store import Store
 from ponder.gateway.account import Account
 from ponder.gateway.admission import AdmissionQueue
+from ponder.gateway.answers import Answers, Drawer
 from ponder.gateway.choice import PASS_THROUGH, Chooser
 from ponder.gateway.counters import open_counters
 from ponder.gateway.errors import ApiError
@@ -128,7 +129,7 @@ class Gateway:
         Args:
             settings: checked settings.
             path: the file they came from, for `reload`.
-            store: response store for requests that ask for one.
+            store: response store in place of the settings'.
             opener: opens an upstream.
 
         Raises:
@@ -140,6 +141,9 @@ class Gateway:
             account = Account(await open_counters(settings.counters.url), settings)
             book = TraceBook(settings.traces)
             telemetry = Telemetry.open(settings.traces)
+            kept = settings.store
+            if store is None and kept.file is not None:
+                store = Answers(kept.file, hours=kept.hours)
         except BaseException:
             await house.lines.close()
             raise
@@ -184,6 +188,12 @@ class Gateway:
         if self.store is None and (body.get("ponder") or {}).get("store"):
             raise ApiError("this gateway keeps no response store", code="no_store", param="ponder.store")
 
+    def store_of(self, key: Key) -> Store | None:
+        """Return the response store as a key sees it."""
+        if self.store is None or self.house.settings.store.shared:
+            return self.store
+        return Drawer(self.store, key.name)
+
     @contextmanager
     def visit(self) -> Iterator[House]:
         """Work in the present house; an old one is let go when its last guest leaves."""
@@ -218,8 +228,8 @@ class Gateway:
             settings = load_settings(self.path)
             # Where it listens and what it has open stays until the next start.
             before = self.house.settings
-            fixed = [n for n in ("server", "counters", "traces") if getattr(settings, n) != getattr(before, n)]
-            settings = replace(settings, server=before.server, counters=before.counters, traces=before.traces)
+            fixed = [n for n in ("server", "counters", "traces", "store") if getattr(settings, n) != getattr(before, n)]
+            settings = replace(settings, **{name: getattr(before, name) for name in fixed})
             await self.use(settings)
         except (BadInput, MissingExtra, ValueError) as err:
             return f"the settings stay as they were: {err}"
@@ -260,6 +270,8 @@ class Gateway:
         self._old.clear()
         await self.account.close()
         await self.book.close()
+        if isinstance(self.store, Answers):
+            self.store.close()
         if self.telemetry is not None:
             await asyncio.to_thread(self.telemetry.close)  # it sends what waits
 

@@ -249,7 +249,7 @@ async def _run(
                 seed=ask.seed,
                 sampling=ask.sampling,
                 roles=house.lines.by_role,
-                store=gateway.store if ask.stored else None,
+                store=gateway.store_of(ask.key) if ask.stored else None,
                 trace=trace,
                 control=run,
             )

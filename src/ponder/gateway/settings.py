@@ -226,6 +226,25 @@ class Traces:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stored:
+    """The response store, for requests that ask for it (`ponder.store`).
+
+    Attributes:
+        file: SQLite file; ":memory:" writes no text anywhere and ends with the process; None keeps no answers.
+        hours: time to live, in hours; None is for ever.
+        shared: whether all keys are served from one another's answers; by default each has its own.
+    """
+
+    file: str | None = None
+    hours: float | None = 24.0
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        if self.hours is not None and not self.hours > 0:
+            raise ConfigError(f"hours must be above 0, got {self.hours!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Counting:
     """Where counters live.
 
@@ -249,7 +268,7 @@ class Settings:
         limits: of all keys together.
         default_method: used where a request names none.
         policy: file of a tuned policy for `auto`.
-        request, server, admission, traces, counters: see there.
+        request, server, admission, traces, store, counters: see there.
     """
 
     upstreams: tuple[Upstream, ...] = ()
@@ -263,6 +282,7 @@ class Settings:
     server: Server = field(default_factory=Server)
     admission: Admission = field(default_factory=Admission)
     traces: Traces = field(default_factory=Traces)
+    store: Stored = field(default_factory=Stored)
     counters: Counting = field(default_factory=Counting)
 
     def __post_init__(self) -> None:

@@ -9,14 +9,16 @@ RUN python -m venv /opt/ponder \
     && /opt/ponder/bin/pip install --no-cache-dir --no-compile ".[gateway]"
 
 FROM python:3.13-slim
-# Code verifiers run what models write, inside bubblewrap or not at all.
+# Code verifiers run what models write, inside bubblewrap or not at all. No version: Debian keeps only the newest.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends bubblewrap \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --create-home --home-dir /var/lib/ponder ponder
+    && useradd --system --uid 10001 --create-home --home-dir /var/lib/ponder ponder
 COPY --from=build /opt/ponder /opt/ponder
 ENV PATH=/opt/ponder/bin:$PATH PYTHONUNBUFFERED=1
-USER ponder
+# By number, so that a cluster can see that it is not root.
+USER 10001
 WORKDIR /var/lib/ponder
 EXPOSE 8321
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \

@@ -50,7 +50,7 @@ async def test_an_example_serves(name: str, tmp_path: Path, monkeypatch: pytest.
 
 def test_the_dockerfile_runs_as_nobody_special() -> None:
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    assert "USER ponder" in lines
+    assert "USER 10001" in lines
     assert any(line.startswith("HEALTHCHECK") for line in lines)
     assert not any(re.match(r"(ARG|ENV).*(KEY|TOKEN|PASSWORD)", line) for line in lines)
     copied = [line.split()[1:-1] for line in lines if line.startswith("COPY ") and "--from" not in line]

@@ -18,7 +18,7 @@ import pytest
 from ponder.cli.serve import _settings
 from ponder.core.errors import BadInput, ConfigError
 from ponder.gateway.gateway import Gateway
-from ponder.gateway.lifespan import serve
+from ponder.gateway.lifespan import _bind, serve
 from ponder.gateway.settings import Server, Settings, Upstream
 from ponder.gateway.settings_file import load_settings
 from ponder.models.scripted import ScriptedModel
@@ -163,3 +163,21 @@ async def test_metrics_count_what_was_answered() -> None:
         assert line in text
         assert 'ponder_calls_total{model="m",role="policy"} 1.0' in text
         await asyncio.sleep(0)
+
+
+async def test_replies_do_not_wait_for_one_another_on_the_wire() -> None:
+    """Nagle's wait (40 ms a reply) is off on what the listener accepts, with asyncio's own loop too."""
+    listener = _bind("127.0.0.1", 0)
+    seen: list[int] = []
+
+    def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted = writer.get_extra_info("socket")
+        seen.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async with await asyncio.start_server(note, sock=listener) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        await reader.read()
+        writer.close()
+    assert len(seen) == 1
+    assert seen[0] != 0

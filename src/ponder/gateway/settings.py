@@ -22,6 +22,7 @@ __all__ = [
     "RequestRules",
     "Server",
     "Settings",
+    "Stored",
     "Traces",
     "Upstream",
 ]

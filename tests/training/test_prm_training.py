@@ -37,6 +37,16 @@ async def test_labels_are_the_share_of_right_rollouts() -> None:
     assert 6 * 2 <= labelled.usage["prm"].calls <= 6 * 3
 
 
+async def test_references_are_read_as_answers_are() -> None:
+    plain = await label(world(), PROBLEMS[:4], SMALL)
+    written = [replace(problem, reference=f"Worked out: #### {problem.reference}") for problem in PROBLEMS[:4]]
+    spelled = await label(world(), written, SMALL)
+    assert [example.right for example in spelled.examples] == [example.right for example in plain.examples]
+    assert any(example.right for example in plain.examples)
+    with pytest.raises(BadInput, match="is no answer of type"):
+        await label(world(), [replace(PROBLEMS[0], reference="none")], SMALL)
+
+
 async def test_training_finds_the_planted_signal_on_tasks_that_it_has_not_seen(tmp_path: Path) -> None:
     head = await train_prm(world(), PROBLEMS, rollouts=SMALL, seed=2)
     held, learnt = head.report["held_out"], head.report["train"]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ponder._version import __version__
+from ponder.bench.folder_lock import lock
 from ponder.bench.job import Job, Named
 from ponder.bench.rows import CandidateRow, Row, to_lines
 from ponder.bench.traces import LIMIT, Traces
@@ -72,7 +73,7 @@ class RunFolder:
         self._open: list[IO[bytes]] = []
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock()
+            self._open.append(lock(self.path))
             before = self._read_job()
             if before is not None and (changed := job.differences(before)):
                 raise ConfigError(
@@ -154,19 +155,6 @@ class RunFolder:
             self._traces.close()
         while self._open:
             self._open.pop().close()
-
-    def _lock(self) -> None:
-        """Keep other processes out: two writers would tear each other's lines. A killed process holds no lock."""
-        file = open(self.path / ".lock", "wb")  # noqa: SIM115 - held for the life of the folder
-        self._open.append(file)
-        try:
-            import fcntl
-        except ModuleNotFoundError:  # Windows: there nobody watches
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadInput(f"another process is writing to {str(self.path)!r}") from None
 
     def _read_job(self) -> Job | None:
         file = self.path / JOB

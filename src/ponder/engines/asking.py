@@ -98,6 +98,8 @@ async def call(
     law: Sampling | None = None,
     schema: Mapping[str, Any] | None = None,
     extra: Mapping[str, Any] | None = None,
+    prefix: str = "",
+    thinking: bool = False,
     **metadata: Any,
 ) -> Outcome:
     """Make one call; whatever becomes of it comes back as a value, so that siblings go on.
@@ -110,12 +112,19 @@ async def call(
         law: by default the context's.
         schema: JSON schema of the reply, sent where the back-end takes one.
         extra: further fields of the request (see `Request.extra`).
+        prefix: beginning of the reply that is continued.
+        thinking: book what is written as thinking.
         metadata: of the candidate; its `answer` is left to the caller, and its index is 0.
     """
     model = ctx.model(role)
     constrained = schema if schema is not None and Access.SCHEMA in model.access else None
     request = Request(
-        messages=tuple(messages), sampling=law or ctx.sampling, json_schema=constrained, extra=extra or {}
+        messages=tuple(messages),
+        prefix=prefix,
+        sampling=law or ctx.sampling,
+        json_schema=constrained,
+        extra=extra or {},
+        thinking=thinking,
     )
     try:
         (draw,) = await model.sample(request, path=path)

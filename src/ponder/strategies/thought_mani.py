@@ -25,8 +25,8 @@ from typing import Any, Literal
 from ponder.core.access import Access
 from ponder.core.candidate import Candidate
 from ponder.core.context import Context
-from ponder.core.errors import BadInput, ConfigError
-from ponder.core.model import Request, Sampling
+from ponder.core.errors import ConfigError
+from ponder.core.model import Sampling
 from ponder.core.registry import strategies
 from ponder.core.result import Result
 from ponder.core.task import Message, Task
@@ -171,25 +171,8 @@ class ThoughtMani:
         thinking: bool = False,
     ) -> Outcome:
         """Continue the large model's turn behind a prefix."""
-        request = Request(messages=messages, prefix=prefix, sampling=law or ctx.sampling, thinking=thinking)
-        try:
-            (draw,) = await ctx.model().sample(request, path=("thought_mani", task.id, place))
-        except BadInput as err:
-            return Outcome(candidate=Candidate(index=0, error=str(err), metadata=facts))
-        if draw.error is not None:
-            failed = Candidate(index=0, usage=draw.usage, error=str(draw.error), metadata=facts)
-            return Outcome(candidate=failed, ended=ctx.meter.reason())
-        if draw.completion is None:
-            return Outcome(ended=draw.interrupted)
-        done = Candidate(
-            index=0,
-            message=draw.completion.message,
-            finish=draw.completion.finish,
-            usage=draw.usage,
-            completion=draw.completion,
-            metadata=facts,
-        )
-        return Outcome(candidate=done, ended=draw.interrupted)
+        path = ("thought_mani", task.id, place)
+        return await call(ctx, messages, path=path, law=law, prefix=prefix, thinking=thinking, **facts)
 
     def _answer(self, outcome: Outcome) -> str:
         """Return what an answer says behind its last thought; empty for nothing."""

@@ -7,7 +7,6 @@ Cost: no model call. Needs: nothing beyond the base install.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from ponder.core.errors import BadInput, Stopped
 from ponder.core.task import Task
 from ponder.core.usage import Usage
+from ponder.training._records import read_records, tupled
 from ponder.verifiers.critique import critique_chat
 
 __all__ = ["SCHEMA", "CritiqueItem", "TaskCritiques", "critic_chats", "read_critiques"]
@@ -98,7 +98,7 @@ class TaskCritiques:
             task=data["task"],
             prompt=data["prompt"],
             items=tuple(
-                CritiqueItem(**{name: _whole(value) for name, value in item.items()}) for item in data["items"]
+                CritiqueItem(**{name: tupled(value) for name, value in item.items()}) for item in data["items"]
             ),
             usage={role: Usage(**used) for role, used in data["usage"].items()},
             paid={role: Usage(**used) for role, used in data["paid"].items()},
@@ -124,12 +124,4 @@ def read_critiques(file: Path) -> list[TaskCritiques]:
     Raises:
         BadInput: the file cannot be read, or holds something else.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-        return [TaskCritiques.from_json(json.loads(line)) for line in lines if line.strip()]
-    except (OSError, ValueError, KeyError, TypeError) as err:
-        raise BadInput(f"{file} holds no critiques: {err}") from err
-
-
-def _whole(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return read_records(file, TaskCritiques.from_json, "critiques")

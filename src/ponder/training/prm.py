@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 from ponder.core import registry
-from ponder.core.context import AnswerType
 from ponder.core.errors import BadInput, ConfigError, Stopped
 from ponder.core.model import Model, Sampling
 from ponder.core.result import Result
@@ -27,6 +26,7 @@ from ponder.core.usage import Usage
 from ponder.numerics.auc import Counted, auc_interval
 from ponder.numerics.losses import soft_cross_entropy
 from ponder.tasks.problem import Problem
+from ponder.training._grader import Grade, grader
 from ponder.training.fit_head import Example, Fit, fit_head
 from ponder.training.rollouts import Rollouts
 from ponder.verifiers.trained_prm import Head
@@ -129,11 +129,9 @@ async def label(
     """Make the examples of each problem, a few problems at once; every call is metered. Arguments as `train_prm`.
 
     Raises:
-        BadInput: a problem without reference.
+        BadInput: a problem without a reference that can be read.
     """
-    for problem in problems:
-        if problem.reference is None:
-            raise BadInput(f"task {problem.task.id} has no reference answer: its roll-outs cannot be graded")
+    grades = {problem.task.id: grader(problem) for problem in problems}
     examples: list[Example] = []
     usage: dict[str, Usage] = {}
     paid: dict[str, Usage] = {}
@@ -162,7 +160,7 @@ async def label(
                 for role, used in costs.items():
                     total[role] = total.get(role, Usage()) + used
             if result.stopped == "done":
-                examples += await _examples(problem, result)
+                examples += await _examples(problem, result, grades[problem.task.id])
             else:
                 stopped = result.stopped
         if stopped != "done":
@@ -170,9 +168,8 @@ async def label(
     return Labelled(examples=tuple(examples), usage=usage, paid=paid, stopped=stopped)
 
 
-async def _examples(problem: Problem, result: Result) -> list[Example]:
+async def _examples(problem: Problem, result: Result, grade: Grade) -> list[Example]:
     """Return the distinct prefixes of a task, graded."""
-    answers: AnswerType = registry.answer_types.get(problem.task.answer).make()
     found: dict[str, Example] = {}
     graded: dict[str, bool] = {}  # a solution is a roll-out of all its prefixes
     for candidate in result.candidates:
@@ -183,7 +180,7 @@ async def _examples(problem: Problem, result: Result) -> list[Example]:
             if wholes and prefix not in found:
                 for text in wholes:
                     if text not in graded:
-                        graded[text] = await _is_right(answers, text, str(problem.reference))
+                        graded[text] = await grade(text)
                 found[prefix] = Example(
                     task=problem.task.id,
                     prefix=prefix,
@@ -192,11 +189,6 @@ async def _examples(problem: Problem, result: Result) -> list[Example]:
                     rollouts=len(wholes),
                 )
     return list(found.values())
-
-
-async def _is_right(answers: AnswerType, text: str, reference: str) -> bool:
-    answer = answers.extract(text)
-    return answer is not None and await answers.same(answer, reference)
 
 
 def _mean_value(examples: Sequence[Example]) -> float:

@@ -8,7 +8,6 @@ Cost: no model call. Needs: nothing beyond the base install.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from ponder.core.errors import BadInput, Stopped
 from ponder.core.usage import Usage
 from ponder.numerics.progress_labels import consensus, first_error
+from ponder.training._records import read_records, tupled
 
 __all__ = ["SCHEMA", "LabelledSolution", "Outcome", "TaskLabels", "read_labels"]
 
@@ -124,7 +124,7 @@ class TaskLabels:
         return cls(
             **rest,
             solutions=tuple(
-                LabelledSolution(**{name: _whole(one[name]) for name in fields}) for one in data["solutions"]
+                LabelledSolution(**{name: tupled(one[name]) for name in fields}) for one in data["solutions"]
             ),
             usage={role: Usage(**used) for role, used in data["usage"].items()},
             paid={role: Usage(**used) for role, used in data["paid"].items()},
@@ -137,12 +137,4 @@ def read_labels(file: Path) -> list[TaskLabels]:
     Raises:
         BadInput: the file cannot be read, or holds something else.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-        return [TaskLabels.from_json(json.loads(line)) for line in lines if line.strip()]
-    except (OSError, ValueError, KeyError, TypeError) as err:
-        raise BadInput(f"{file} holds no step labels: {err}") from err
-
-
-def _whole(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return read_records(file, TaskLabels.from_json, "step labels")

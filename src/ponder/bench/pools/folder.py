@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from ponder._version import __version__
+from ponder.bench.folder_lock import lock
 from ponder.bench.job import Named
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.store import Store
@@ -55,7 +56,7 @@ class PoolFolder:
         self._held: dict[str, dict[tuple[int, bool], frozenset[str]]] = {}
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock()
+            self._open.append(lock(self.path))
             self.facts = self._merged(facts)
             self._write_problems(problems)
             self._write_facts()
@@ -114,19 +115,6 @@ class PoolFolder:
                 self._hold(body["problem"], body["index"], body["greedy"], body.get("scores", {}))
             except (KeyError, TypeError) as err:
                 raise BadInput(f"{self.path / SAMPLES}:{number}: not a recorded answer: {err!r}") from err
-
-    def _lock(self) -> None:
-        """Keep other processes out: two writers would tear each other's lines. A killed process holds no lock."""
-        file = open(self.path / ".lock", "wb")  # noqa: SIM115 - held for the life of the folder
-        self._open.append(file)
-        try:
-            import fcntl
-        except ModuleNotFoundError:  # Windows: there nobody watches
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadInput(f"another process is writing to {str(self.path)!r}") from None
 
     def _merged(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return the facts with the verifiers and roles that were there, once nothing else differs."""

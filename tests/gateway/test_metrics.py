@@ -76,16 +76,13 @@ def test_gauges_follow_their_owners() -> None:
     assert value(metrics, "ponder_traces_lost") == 1
 
 
-def test_refusals_failures_and_savings() -> None:
+def test_refusals_and_failures() -> None:
     metrics = Metrics()
     metrics.refused("budget")
     metrics.refused("budget")
     metrics.upstream_failed("local")
-    metrics.saved("qwen", 120)
-    metrics.saved("qwen", -50)
     assert value(metrics, "ponder_refused_total", reason="budget") == 2
     assert value(metrics, "ponder_upstream_failures_total", upstream="local") == 1
-    assert value(metrics, "ponder_auto_saved_tokens_total", model="qwen") == 120
 
 
 def test_names_that_clients_make_up_are_one_label() -> None:

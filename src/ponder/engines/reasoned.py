@@ -16,9 +16,9 @@ from typing import Any
 from ponder.core.candidate import Candidate
 from ponder.core.context import Context
 from ponder.core.errors import BadInput, ProviderError
-from ponder.core.model import Request, Sampling
+from ponder.core.model import Sampling
 from ponder.core.task import Message, Task
-from ponder.engines.thinking import Ledger, Markers, Pace, Piece, Thought, answer_after, think, writer
+from ponder.engines.thinking import Ledger, Markers, Pace, Piece, Thought, answer_after, growth, think, writer
 
 __all__ = ["Reasoned", "reason"]
 
@@ -102,14 +102,10 @@ async def reason(
     """
     law = sampling or ctx.sampling
     ledger = Ledger()
-    model = ctx.model(role)
     law_of_answer = replace(law, stop=(*law.stop, *ends))
     make = partial(writer, ctx, messages, before=markers.open, role=role, ledger=ledger)
 
-    def added(text: str, cue: str) -> int:
-        short, long = (Request(messages=messages, prefix=markers.open + t) for t in (text, text + cue))
-        return max(1, model.count(long).tokens - model.count(short).tokens)
-
+    added = growth(ctx, messages, markers.open, role)
     try:
         if pace is None:
             plain = bool(markers.ask)

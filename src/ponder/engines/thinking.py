@@ -33,6 +33,7 @@ __all__ = [
     "Writer",
     "answer_after",
     "asked",
+    "growth",
     "think",
     "writer",
 ]
@@ -267,6 +268,24 @@ def writer(
         return Piece(done.text, done.usage.completion_tokens, "length" if done.finish == "length" else "stop")
 
     return write
+
+
+def growth(ctx: Context, messages: tuple[Message, ...], before: str, role: str = "policy") -> Callable[[str, str], int]:
+    """Return what counts the tokens that a cue adds to a thought, by the model of a role; at least 1.
+
+    Args:
+        ctx: the run.
+        messages: the chat.
+        before: what the assistant's turn begins with.
+        role: whose tokens are counted.
+    """
+    model = ctx.model(role)
+
+    def added(text: str, cue: str) -> int:
+        short, long = (Request(messages=messages, prefix=before + part) for part in (text, text + cue))
+        return max(1, model.count(long).tokens - model.count(short).tokens)
+
+    return added
 
 
 async def answer_after(write: Writer, thought: Thought, markers: Markers, most: int) -> tuple[str, Piece]:

@@ -58,11 +58,6 @@ class Metrics:
         self._usd = counter("ponder_cost_usd", "US dollars paid, where the price is known.", where)
         self._refused = counter("ponder_refused", "Requests turned away before anything was spent.", ("reason",))
         self._failed = counter("ponder_upstream_failures", "Failed calls to an upstream.", ("upstream",))
-        self._saved = counter(
-            "ponder_auto_saved_tokens",
-            "Tokens that `auto` left unspent of what the fixed method would have.",
-            ("model",),
-        )
         self._lost = library.Gauge("ponder_traces_lost", "Traces that were not kept.", registry=self.registry)
         self._running = library.Gauge("ponder_running", "Requests in progress.", registry=self.registry)
         self._waiting = library.Gauge("ponder_waiting", "Requests waiting for a place.", registry=self.registry)
@@ -103,11 +98,6 @@ class Metrics:
     def upstream_failed(self, upstream: str) -> None:
         """Count a failed call to an upstream, by its name in the settings."""
         self._failed.labels(upstream=upstream).inc()
-
-    def saved(self, model: str, tokens: int) -> None:
-        """Count tokens that `auto` did not spend (nothing where it spent more)."""
-        if tokens > 0:
-            self._saved.labels(model=self._label("model", model)).inc(tokens)
 
     def render(self) -> tuple[bytes, str]:
         """Return the text for `/metrics` and its content type."""

@@ -24,11 +24,11 @@ from ponder.core.access import Access
 from ponder.core.candidate import Candidate, Score
 from ponder.core.context import Context
 from ponder.core.errors import BadInput, ConfigError, ProviderError
-from ponder.core.model import Request, Sampling
+from ponder.core.model import Sampling
 from ponder.core.registry import verifiers
 from ponder.core.task import Message, Task
 from ponder.core.tasks import gather_all
-from ponder.engines.thinking import MARKERS, Ledger, Markers, Pace, Thought, answer_after, asked, think, writer
+from ponder.engines.thinking import MARKERS, Ledger, Markers, Pace, Thought, answer_after, asked, growth, think, writer
 from ponder.numerics.judging import Letter, read_letter
 from ponder.verifiers._pairs import Heard, Shown, compare_all, most_said
 from ponder.verifiers._shown import LONGEST, filled, request_text
@@ -170,13 +170,8 @@ class ThinkingJudge:
     ) -> Judgement:
         law = Sampling(temperature=self.temperature, top_p=1.0)
         messages = self._chat(task, first, second, markers)
-        model = ctx.model("judge")
         make = partial(writer, ctx, messages, before=markers.open, role="judge", ledger=ledger)
-
-        def added(text: str, cue: str) -> int:
-            short, long = (Request(messages=messages, prefix=markers.open + t) for t in (text, text + cue))
-            return max(1, model.count(long).tokens - model.count(short).tokens)
-
+        added = growth(ctx, messages, markers.open, "judge")
         thought = await think(
             make(sampling=replace(law, stop=markers.stops), path=(*path, "think"), thinking=True), added, self._pace()
         )

@@ -188,7 +188,9 @@ _VALUES = st.recursive(
     )
 )
 def test_any_events_make_a_tree(found: list[Event]) -> None:
-    json.dumps(tree_of(found))
+    tree = json.loads(json.dumps(tree_of(found)))
+    assert all(isinstance(node["label"], str) and isinstance(node["children"], list) for node in walk(tree))
+    assert found == [] or tree["kind"] != "trace" or len(tree["children"]) != 1
 
 
 # -- the page's files ----------------------------------------------------------------------------------------------

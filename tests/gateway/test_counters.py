@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from ponder.core.errors import BadInput
 from ponder.core.tasks import gather_all
-from ponder.gateway import sqlite_worker
+from ponder.gateway import counters_sqlite, sqlite_worker
 from ponder.gateway.counters import LATE, Ask, Balance, Counters, CountersDown, Short, Window, decide, open_counters
 from ponder.gateway.counters_sqlite import SqliteCounters
 from tests.gateway import servers
@@ -394,6 +394,40 @@ async def test_work_whose_waiter_was_cancelled_is_done_all_the_same() -> None:
         await asyncio.sleep(0)
         task.cancel()
     assert await store.read(["a"]) == {"a": Balance(0, 5)}
+    await store.close()
+
+
+async def test_a_step_waits_for_another_process_without_holding_up_the_loop(tmp_path: Path) -> None:
+    store = SqliteCounters(tmp_path / "counters.sqlite")
+    holder = sqlite3.connect(tmp_path / "counters.sqlite", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    async with asyncio.TaskGroup() as group:
+        waits = group.create_task(store.reserve("r", [ask(5, ("a", 9))], expires=FAR))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not waits.done()  # and this line was reached
+        holder.execute("COMMIT")
+    assert waits.result() == {"tokens": 5}
+    assert await store.settle("r", {"tokens": 2})
+    assert await store.read(["a"]) == {"a": Balance(2, 0)}
+    holder.close()
+    await store.close()
+
+
+async def test_the_log_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters_sqlite, "_STEPS", 50)
+    store = SqliteCounters(tmp_path / "counters.sqlite")
+    log = tmp_path / "counters.sqlite-wal"
+    largest = 0
+    for index in range(1000):
+        await store.reserve(f"r{index}", [ask(5, ("a", 10**9))], expires=FAR)
+        await store.settle(f"r{index}", {"tokens": 1})
+        await asyncio.sleep(0.0001)
+        largest = max(largest, log.stat().st_size)
+    assert await store.read(["a"]) == {"a": Balance(1000, 0)}
+    steps = 2001
+    per_step = 4096  # at the least one page
+    assert largest < steps * per_step / 2
     await store.close()
 
 

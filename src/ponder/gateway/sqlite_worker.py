@@ -18,11 +18,12 @@ from typing import Any, TypeVar, cast
 
 from ponder.core.errors import BadInput
 
-__all__ = ["SqliteWorker"]
+__all__ = ["SqliteWorker", "connect", "transact"]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
 _BATCH = 256
+_OPENING = 10.0  # seconds to wait for another process while opening a file
 
 
 @dataclass(slots=True)
@@ -32,6 +33,45 @@ class _Order:
     future: asyncio.Future[Any] | None = None
     outcome: Any = None
     error: BaseException | None = None
+
+
+def connect(
+    file: str | Path, schema: Sequence[str], *, synchronous: str = "NORMAL", patience: float = 10.0
+) -> sqlite3.Connection:
+    """Open a file in WAL mode and make what of the schema is not there yet; see `SqliteWorker` for the arguments.
+
+    Raises:
+        BadInput: the file cannot be opened or is no database.
+    """
+    try:
+        if str(file) != ":memory:":
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(str(file), timeout=_OPENING, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA synchronous={synchronous}")
+        for statement in schema:
+            db.execute(statement)
+        db.execute(f"PRAGMA busy_timeout={round(1000 * patience)}")
+    except (sqlite3.Error, OSError) as err:
+        raise BadInput(f"cannot use the database {str(file)!r}: {err}") from err
+    return db
+
+
+def transact(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Do `work` in a transaction that nobody else writes in, and return what it returned.
+
+    Raises:
+        sqlite3.Error: another process holds the file, or the work failed; nothing of it was kept.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        outcome = work(db)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return outcome
 
 
 class SqliteWorker:
@@ -52,17 +92,8 @@ class SqliteWorker:
     ) -> None:
         self.file = str(file)
         self.failed = 0
-        try:
-            if self.file != ":memory:":
-                Path(file).parent.mkdir(parents=True, exist_ok=True)
-            # One thread uses it at a time: this one until it has started the worker, then the worker.
-            self._db = sqlite3.connect(self.file, timeout=patience, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(f"PRAGMA synchronous={synchronous}")
-            for statement in schema:
-                self._db.execute(statement)
-        except (sqlite3.Error, OSError) as err:
-            raise BadInput(f"cannot use the database {self.file!r}: {err}") from err
+        # One thread uses it at a time: this one until it has started the worker, then the worker.
+        self._db = connect(file, schema, synchronous=synchronous, patience=patience)
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name=f"sqlite {self.file}", daemon=True)

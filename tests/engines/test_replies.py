@@ -91,6 +91,14 @@ def test_thoughts_are_not_read() -> None:
     assert first('<think>{"a": 1}</think>{"a": 2}') == {"a": 2}
 
 
+def test_a_copy_that_was_cut_is_one_too() -> None:
+    prompt = 'Reply in this form:\n{"tasks": [{"title": "at most 8 words", "content": "what to do"}]}'
+    for cut in ('"', '"what', '"what to do"}', ""):
+        assert repeats('{"tasks": [{"title": "at most 8 words", "content": ' + cut, prompt)
+    assert not repeats('{"tasks": [{"title": "at most 8 words", "content": "whatever is left', prompt)
+    assert not repeats('{"tasks": [{"title": "Count", "content": "what', prompt)
+
+
 PROMPT = 'Given {"x": "y"}. Reply in this form: {"steps": ["the first goal", "the second"], "level": 3}'
 
 

@@ -67,6 +67,31 @@ def test_a_look_up_under_a_new_name_makes_it_lead_there() -> None:
     assert store.find("doc") is not None
 
 
+def test_two_names_lead_to_one_context_and_part_when_it_changes_under_one() -> None:
+    store = SleepStore()
+    store.put("k", learned("same", "notes", "first"))
+    for _ in range(2):
+        found = store.get("k", "second")
+        assert found is not None
+        assert found.context_id == "second"
+    assert len(store) == 2
+    assert [getattr(store.find(name), "context", None) for name in ("first", "second")] == ["same", "same"]
+    store.put("k2", learned("other", "notes", "second"))
+    assert [getattr(store.find(name), "context", None) for name in ("first", "second")] == ["same", "other"]
+
+
+def test_old_entries_and_too_many_go_oldest_first() -> None:
+    store = SleepStore()
+    for at in range(1, 7):
+        store.put(f"k{at}", Learned(context=f"c{at}", memory="x", context_id=f"n{at}", created=float(at)))
+    assert store.prune() == 0
+    assert store.prune(before=3.0) == 2
+    assert store.prune(before=3.0, rows=9) == 0
+    assert store.prune(rows=1) == 3
+    assert store.find("n6") is not None
+    assert len(store) == 1
+
+
 async def test_one_flight_for_all_stores_on_a_file(tmp_path: Path) -> None:
     one, two = SleepStore(tmp_path / "s.db"), SleepStore(tmp_path / "s.db")
     order: list[str] = []

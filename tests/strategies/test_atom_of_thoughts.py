@@ -18,7 +18,7 @@ from ponder.core.errors import AccessDenied, BadInput, ConfigError, ProviderErro
 from ponder.numerics.atomic import arithmetic
 from ponder.strategies._questions import read_contracted, read_questions
 from ponder.strategies.atom_of_thoughts import AtomOfThoughts
-from tests.strategies.bad_outputs import recorded, usable
+from tests.strategies.bad_outputs import number, recorded, usable
 
 TASK = Task.of("How many, Q0?", answer="number")
 PARTS = {
@@ -301,7 +301,12 @@ def test_what_is_no_graph_is_refused(reply: str) -> None:
         read_questions(reply)
 
 
-READERS: Mapping[str, Callable[[str], Any]] = {"label": read_questions, "contract": read_contracted}
+READERS: Mapping[str, Callable[[str], Any]] = {
+    "multistep": number,
+    "label": read_questions,
+    "contract": read_contracted,
+    "ensemble": number,
+}
 
 
 @recorded("atom_of_thoughts")

@@ -12,6 +12,7 @@ from ponder.core.errors import ConfigError
 from ponder.core.seeds import derive
 from ponder.numerics.debate import debate_accuracy, reread
 from ponder.strategies.multi_agent_debate import MultiAgentDebate
+from tests.strategies.bad_outputs import recorded
 
 TASK = Task.of("2+3?", answer="number")
 WORDS = ["it is 4", "it is 5", "maybe 5", "no idea", "5.0 it is", "6"]
@@ -139,6 +140,14 @@ async def test_equal_answers_of_another_form_are_one_vote_and_unreadable_ones_no
     said = ["4", "5.0", "5", "no idea"]
     result = await run(ScriptedModel(replies=lambda request, number: said[number]), agents=4, rounds=1)
     assert result.chosen == 1
+
+
+@recorded("multi_agent_debate")
+async def test_recorded_replies_of_the_embedded_model_vote_only_with_an_answer(row: dict[str, Any]) -> None:
+    """One agent says a recorded reply, and two others say 7 and 8: it has a vote where it holds a number."""
+    logged = Logged(lambda request, number: [row["reply"], "it is 7", "it is 8"][number % 3])
+    result = await run(logged.model, agents=3, rounds=1)
+    assert (result.answer != "7") is row["usable"], "the first of equal votes wins"
 
 
 async def test_ties_go_to_the_first_agent_or_to_chance() -> None:

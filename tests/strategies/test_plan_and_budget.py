@@ -16,7 +16,7 @@ from ponder.numerics.budget_schedules import SCHEDULES, allocate, bam_weight
 from ponder.numerics.economy import e3
 from ponder.strategies._assessments import Assessment, read_assessment
 from ponder.strategies.plan_and_budget import PlanAndBudget
-from tests.strategies.bad_outputs import recorded, usable
+from tests.strategies.bad_outputs import number, recorded, usable
 
 TASK = Task.of("QUESTION: how many?", answer="number")
 PARTS = {
@@ -256,6 +256,7 @@ def test_what_is_no_assessment_is_refused(reply: str) -> None:
 READERS: Mapping[str, Callable[[str], Any]] = {
     "decompose": lambda text: check_plan(read_plan(text)),
     "assess": lambda text: read_assessment(text, 2),
+    **dict.fromkeys(("solve", "global", "step", "synthesis"), number),
 }
 
 

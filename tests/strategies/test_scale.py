@@ -13,7 +13,7 @@ from ponder.core.errors import BadInput, ConfigError, ProviderError
 from ponder.numerics.selective import FORCED_LAST
 from ponder.strategies._outlines import read_difficulty, read_outline, read_split, read_version
 from ponder.strategies.scale import Scale
-from tests.strategies.bad_outputs import recorded, usable
+from tests.strategies.bad_outputs import number, recorded, usable
 
 TASK = Task.of("PROBLEM: how many?", answer="number")
 PARTS = {
@@ -252,6 +252,8 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "outline": read_outline,
     "select": lambda text: read_version(text, 2),
     "score": read_difficulty,
+    "step": number,
+    "value": number,
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 from ponder import Access, Budget, Model, Request, Result, Sampling, ScriptedModel, Task, solve
 from ponder.core.errors import AccessDenied, ConfigError, ProviderError
 from ponder.strategies.thought_mani import ThoughtMani
+from tests.strategies.bad_outputs import recorded
 
 TASK = Task.of("2+3?", answer="number")
 Reply = Callable[[Request, int], str | ProviderError]
@@ -182,6 +183,15 @@ async def test_a_failure_of_the_large_model_is_said() -> None:
     result = await Pair("Add.", lambda request, number: ProviderError("broken")).run()
     assert (result.answer, result.stopped) == (None, "endpoint")
     assert "broken" in result.detail
+
+
+@recorded("thought_mani")
+async def test_recorded_outlines_of_the_embedded_model_are_put_in_or_fall_back(row: dict[str, Any]) -> None:
+    pair = Pair(row["reply"])
+    await pair.run()
+    inside = pair.prefix.removeprefix("<think>\n").removesuffix("\n</think>\n\n")
+    assert (inside.strip() != "") is row["usable"]
+    assert inside in row["reply"]
 
 
 async def test_a_prefix_is_needed() -> None:

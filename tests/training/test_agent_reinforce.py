@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ponder import Control, Request, ScriptedModel, Task, solve
+from ponder import Control, Request, Sampling, ScriptedModel, Task, solve
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.model import ModelInfo
 from ponder.numerics.agent_graphs import AgentGraph, pairs_of
-from ponder.numerics.graph_costs import Size
+from ponder.numerics.graph_costs import Lengths, Size
 from ponder.strategies.agent_graph import read_graph
 from ponder.tasks.problem import Problem
+from ponder.training._graph_bayes import chosen_graph
 from ponder.training._graph_update import as_nodes, read_choices, read_update
 from ponder.training.agent_reinforce import AgentReinforce, Found, Member
 from tests.strategies.bad_outputs import recorded, usable
@@ -65,13 +70,13 @@ async def search(settings: dict[str, Any] | None = None, **options: Any) -> Foun
     return await AgentReinforce(**given).search(problems(), members(), **options)
 
 
-@pytest.mark.parametrize("how", ["numeric", "random", "text"])
+@pytest.mark.parametrize("how", ["numeric", "random", "text", "alternate", "bayes"])
 async def test_search_keeps_the_cap_and_its_result_can_be_served(how: Any, tmp_path: Any) -> None:
     found = await search({"how": how}, optimiser=Optimiser().model)
     assert found.stopped == "done"
     assert found.accuracy == 1, "the sink is the larger model, which is always right"
     assert all(trial.units <= found.cap + 1e-9 for trial in found.trials)
-    assert ("optimiser" in found.usage) == (how == "text")
+    assert ("optimiser" in found.usage) == (how in ("text", "alternate"))
     file = found.save(tmp_path / "graph.json")
     assert read_graph(str(file)) == found.graph
     roles = {name: member.model for name, member in members().items()}
@@ -95,6 +100,88 @@ async def test_the_optimiser_is_asked_once_an_iteration_and_sees_its_history() -
     bare = Optimiser()
     await search({"insights": False}, optimiser=bare.model)
     assert not any("Raise the probability" in text or "too many weak ones" in text for text in bare.prompts)
+
+
+@pytest.mark.parametrize("how", ["text", "random", "bayes", "alternate", "numeric"])
+async def test_runs_of_graphs_are_counted_exactly(how: Any) -> None:
+    """Pretest: two teams, of which the larger has smaller variants; then the iterations, then the finalists."""
+    found = await search({"how": how, "iterations": 4, "batch": 2, "recheck": 3}, optimiser=Optimiser().model)
+    asked: dict[str, list[int]] = {}
+    for trial in found.trials:
+        asked.setdefault(trial.source.partition(" ")[0], []).append(trial.asked)
+    teams = 0 if how == "numeric" else 4  # (3, 0), (2, 0), (1, 0) and (0, 1)
+    assert asked.get("pretest", []) == [1] * teams
+    named = "text" if how == "alternate" else how
+    assert asked[named] == ([1] * 8 if how == "numeric" else [2] * 4)
+    assert asked["recheck"] == [3] * min(2, len(asked["recheck"]))
+    calls = sum(len(trial.graph.models) * trial.asked + trial.asked for trial in found.trials)
+    assert sum(used.calls for role, used in found.usage.items() if role != "optimiser") == calls
+
+
+async def test_the_alternating_search_asks_every_second_time() -> None:
+    optimiser = Optimiser()
+    found = await search({"iterations": 5, "how": "alternate"}, optimiser=optimiser.model)
+    assert sum("You improve a team" in text for text in optimiser.prompts) == 2, "after graphs 0 and 2 of 0 to 4"
+    assert not found.faults
+
+
+@pytest.mark.parametrize("latency", [False, True])
+async def test_seconds_are_measured_and_told_only_where_they_count(latency: bool) -> None:
+    optimiser = Optimiser()
+    found = await search({"latency": latency}, optimiser=optimiser.model)
+    updates = [text for text in optimiser.prompts if "You improve a team" in text]
+    assert all(("Seconds that a question took: " in text) is latency for text in updates)
+    assert all(trial.seconds > 0 for trial in found.trials)
+    assert found.seconds == found.to_json()["seconds"]
+
+
+async def test_of_graphs_that_are_equally_right_the_fastest_wins_where_seconds_count() -> None:
+    """A chain of three sleeps four times one after another; the large model alone only twice."""
+    large = ScriptedModel(replies=lambda request, number: str(2 * int(request.messages[-1].text.split()[0])))
+    large.latency = 0.02
+    team = {"small": Member(model=large, price=1, size=SMALL), "large": Member(model=large, price=3, size=LARGE)}
+    quick = AgentReinforce(
+        how="random", start=3, iterations=4, batch=2, pretest=1, recheck=2, finalists=9, latency=True
+    )
+    found = await quick.search(problems(), team)
+    rechecks = [trial for trial in found.trials if trial.source == "recheck"]
+    assert found.accuracy == 1
+    assert found.seconds == min(trial.seconds for trial in rechecks if trial.right == trial.asked)
+
+
+async def test_a_cap_in_tokens_is_held_by_the_meter_not_guessed() -> None:
+    """Models that write more than the search was told: without the meter each question would take far more."""
+    wordy = ScriptedModel(replies=["word " * 40 + "2"], name="wordy")
+    team = {"small": Member(model=wordy, size=SMALL), "large": Member(model=wordy, price=3, size=LARGE)}
+    law = Sampling(max_tokens=50)
+    held = AgentReinforce(
+        how="random",
+        start=3,
+        iterations=3,
+        batch=2,
+        pretest=1,
+        recheck=2,
+        lengths=Lengths(2, 5),
+        unit="tokens",
+        cap=60.0,
+    )
+    found = await held.search(problems(), team, sampling=law)
+    assert all(trial.units <= 60 for trial in found.trials), "by the estimate"
+    assert all(0 < trial.tokens <= 60 for trial in found.trials), "as measured"
+    assert max(trial.tokens for trial in found.trials) > 40
+    free = await replace(held, unit="flops", cap=None).search(problems(), team, sampling=law)
+    assert max(trial.tokens for trial in free.trials) > 60
+
+
+@given(st.integers(1, 5), st.integers(0, 2**30))
+def test_any_suggestion_of_bayesian_optimisation_is_a_graph(count: int, seed: int) -> None:
+    stream = random.Random(seed)
+    choices = [stream.randrange(2) for _ in range(count * count + count)]
+    graph = chosen_graph(["small"] * count, choices, "large")
+    assert graph.trimmed().models
+    assert set(graph.edges) >= {
+        pair for pair, on in zip(pairs_of(count), choices, strict=False) if on and pair[1] == count
+    }
 
 
 @pytest.mark.parametrize(
@@ -224,7 +311,7 @@ def test_recorded_replies_of_the_embedded_model_are_used_or_refused(row: Mapping
 @pytest.mark.parametrize("unit", ["flops", "tokens"])
 async def test_a_cap_of_ones_own_holds_for_a_lone_large_model_too(unit: Any) -> None:
     cap = {"flops": 6.0, "tokens": 1300.0}[unit]
-    for how in ("numeric", "random", "text"):
+    for how in ("numeric", "random", "text", "alternate", "bayes"):
         found = await search({"how": how, "cap": cap, "unit": unit, "start": 7}, optimiser=Optimiser().model)
         assert found.cap == pytest.approx(cap)
         assert all(trial.units <= cap + 1e-9 for trial in found.trials)

@@ -130,6 +130,8 @@ class Siblings:
         seen = 0
         try:
             need = self._need()
+            if len(self.tickets) == 1 and self.until is None and self.context.store is None:
+                return [await self._alone(need)]
             async with asyncio.TaskGroup() as group:
                 for ticket in self.tickets:
                     ticket.ask(need, self.changed.set)
@@ -152,6 +154,21 @@ class Siblings:
             for ticket in self.tickets:
                 ticket.close()
             self._give_back()
+
+    async def _alone(self, need: Need) -> Draw:
+        """Send one sibling that no decision and no equal call can touch, in the caller's own task."""
+        (ticket,) = self.tickets
+        ticket.ask(need, self.changed.set)
+        if not ticket.decided:
+            await self.changed.wait()
+        self.launched = 1
+        if ticket.reservation is None:
+            return Draw(self.first, Usage(), interrupted=ticket.refusal)
+        if (sending := self._look_up(None, 0, ticket.reservation)) is not None:
+            await self._send([sending])
+        (draw,) = self.draws
+        assert draw is not None
+        return draw
 
     async def _decide(self, group: asyncio.TaskGroup, until: Until, seen: int) -> bool:
         """Ask `until`. It may call models itself, and their tickets stand behind ours: so ours must go on meanwhile."""
@@ -211,8 +228,14 @@ class Siblings:
         if batch:
             self._start(group, batch)
 
-    def _look_up(self, group: asyncio.TaskGroup, index: int, reservation: Reservation) -> _Sending | None:
-        """Serve a sibling from what is kept, or return it ready to be sent (or let it wait for an equal call)."""
+    def _look_up(self, group: asyncio.TaskGroup | None, index: int, reservation: Reservation) -> _Sending | None:
+        """Serve a sibling from what is kept, or return it ready to be sent (or let it wait for an equal call).
+
+        Args:
+            group: for the wait; needed where there is a store.
+            index: of the sibling.
+            reservation: of its call.
+        """
         store, memory = self.context.store, self.context.memory
         if store is None and memory is None:
             self.unsent[index] = sending = _Sending(index, reservation, None, self._open(index, reservation))
@@ -231,6 +254,7 @@ class Siblings:
         sending.claimed = store.claim(key)
         if sending.claimed:
             return sending
+        assert group is not None
         self.tasks.append(group.create_task(self._follow(sending)))
         return None
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from string import Template
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from ponder.core.access import Access
@@ -76,7 +77,8 @@ def affords(ctx: Context, calls: int) -> bool:
     return ctx.meter.left("calls") >= calls
 
 
-def prompts(package: str, name: str) -> dict[str, Template]:
+@cache
+def prompts(package: str, name: str) -> Mapping[str, Template]:
     """Return the prompts of a method by name: the parts of `prompts/<name>.md` that begin with a line "## part".
 
     What stands before the first such line says what the file is, and belongs to no prompt.
@@ -86,7 +88,12 @@ def prompts(package: str, name: str) -> dict[str, Template]:
     for block in f"\n{text}".split("\n## ")[1:]:
         title, _, body = block.partition("\n")
         parts[title.strip()] = Template(body.strip())
-    return parts
+    return MappingProxyType(parts)
+
+
+@cache
+def _again() -> Template:
+    return Template(files("ponder.engines").joinpath("prompts/ask_again.md").read_text(encoding="utf-8"))
 
 
 async def call(
@@ -176,7 +183,6 @@ async def ask_readable(
         repairs: >= 0.
         keep: calls that the run needs for something else: where a limit on calls leaves no more, nothing is asked.
     """
-    template = Template(files("ponder.engines").joinpath("prompts/ask_again.md").read_text(encoding="utf-8"))
     wrong: list[str] = []
     chat = tuple(messages)
     text = ""
@@ -199,7 +205,7 @@ async def ask_readable(
                 return Asked(value=value, text=text, faults=tuple(wrong))
             except BadInput as err:
                 fault = _refusal(found, text) or ("it is empty" if not text else str(err))
-            chat = (*messages, Message("assistant", text), Message("user", template.substitute(fault=fault).strip()))
+            chat = (*messages, Message("assistant", text), Message("user", _again().substitute(fault=fault).strip()))
         wrong.append(fault)
         ctx.trace.instant("repair", ctx.span, path=list(path), attempt=attempt, fault=fault)
         if found is not None and not found.ok and found.usage.calls == 0:

@@ -9,6 +9,7 @@ Pure: asking again is the work of `ponder.engines.task_graph`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -92,8 +93,8 @@ def faults(plan: Sequence[SubTask]) -> list[str]:
     if not plan:
         return ["there is no sub-task in it"]
     wrong = []
-    ids = [node.id for node in plan]
-    wrong += [f"the id {name!r} is given to several sub-tasks" for name in dict.fromkeys(ids) if ids.count(name) > 1]
+    ids = Counter(node.id for node in plan)
+    wrong += [f"the id {name!r} is given to several sub-tasks" for name, count in ids.items() if count > 1]
     for node in plan:
         wrong += [f"{node.id!r} depends on {name!r}, which is no id" for name in node.depends if name not in ids]
         if node.id in node.depends:

@@ -66,16 +66,21 @@ def repeats(reply: str, prompt: str) -> bool:
     """Return whether the JSON of a reply says nothing but what the example at the end of its prompt says.
 
     Small models copy the form that they are shown. Only texts count, whatever their case: numbers may well be the same.
+    Of the last text of a reply that was cut, the beginning is enough.
     """
     example = deque(_parsed(prompt), maxlen=1)
     shown = set(_texts(example[0])) if example else set()
-    said = set(_texts(next(json_values(reply), None)))
-    return bool(said) and said <= shown
+    said = list(_texts(next(json_values(reply), None)))
+    if not said:
+        return False
+    *before, last = said
+    return set(before) <= shown and any(text.startswith(last) for text in shown)
 
 
 def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
-        yield value.strip().casefold()
+        if text := value.strip().casefold():
+            yield text
     elif isinstance(value, dict):
         yield from (text for inner in value.values() for text in _texts(inner))
     elif isinstance(value, list):

@@ -98,11 +98,15 @@ class SleepStore:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def get(self, key: str, context_id: str = "") -> Learned | None:
-        """Return the entry of a key, and make it the one that `context_id` leads to; None for none."""
+        """Return the entry of a key, and let `context_id` lead to it too; None for none."""
         (found,) = self._rows("SELECT body FROM sleeps WHERE key = ?", key) or (None,)
-        if found is not None and context_id and found.context_id != context_id:
-            found = replace(found, context_id=context_id)
-            self.put(key, found)
+        if found is None or not context_id or found.context_id == context_id:
+            return found
+        # An entry that has a name keeps it: the new one leads to a copy.
+        place = f"{key}|{context_id}" if found.context_id else key
+        found = replace(found, context_id=context_id)
+        if place == key or not self._rows("SELECT body FROM sleeps WHERE key = ?", place):
+            self.put(place, found)
         return found
 
     def find(self, context_id: str) -> Learned | None:
@@ -143,6 +147,27 @@ class SleepStore:
     def drop(self, context_id: str) -> int:
         """Forget what is kept under a name, and return how many entries that were."""
         return self._db.execute("DELETE FROM sleeps WHERE context_id = ?", (context_id,)).rowcount
+
+    def prune(self, *, before: float | None = None, rows: int | None = None) -> int:
+        """Forget what is too old or too much, and return how many entries that were.
+
+        Args:
+            before: seconds since 1970: entries made earlier go.
+            rows: most entries that stay, the newest ones.
+
+        Raises:
+            BadInput: the file cannot be written.
+        """
+        gone = 0
+        try:
+            if before is not None:
+                gone += self._db.execute("DELETE FROM sleeps WHERE created < ?", (before,)).rowcount
+            if rows is not None and len(self) > rows:
+                newest = "SELECT key FROM sleeps ORDER BY created DESC, key LIMIT ?"
+                gone += self._db.execute(f"DELETE FROM sleeps WHERE key NOT IN ({newest})", (rows,)).rowcount
+        except sqlite3.Error as err:
+            raise BadInput(f"cannot write the sleep store {self.file!r}: {err}") from err
+        return gone
 
     def flight(self, key: str) -> asyncio.Lock:
         """Return the lock under which a key is looked up and filled, one for all stores on this file in this loop."""

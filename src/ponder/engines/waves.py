@@ -41,7 +41,10 @@ class Claim:
 
 
 async def freely(needed: Sequence[Sequence[int]], step: Callable[[int], Coroutine[Any, Any, Outcome]]) -> None:
-    """Start each node when the last of those it depends on is done."""
+    """Start each node when the last of those it depends on is done.
+
+    A task that has done a node goes on with the first of those that it made ready, so a chain is one task.
+    """
     waiting = [len(set(earlier)) for earlier in needed]
     followers: list[list[int]] = [[] for _ in needed]
     for at, earlier in enumerate(needed):
@@ -51,17 +54,23 @@ async def freely(needed: Sequence[Sequence[int]], step: Callable[[int], Coroutin
 
     async def follow(at: int, group: asyncio.TaskGroup) -> None:
         nonlocal ended
-        ended |= (await step(at)).ended is not None
-        for later in followers[at]:
-            waiting[later] -= 1
-            if waiting[later] == 0 and not ended:
-                group.create_task(follow(later, group))
+        while True:
+            ended |= (await step(at)).ended is not None
+            ready = []
+            for later in followers[at]:
+                waiting[later] -= 1
+                if waiting[later] == 0:
+                    ready.append(later)
+            if ended or not ready:
+                return
+            at, *others = ready
+            for other in others:
+                group.create_task(follow(other, group))
 
     try:
         async with asyncio.TaskGroup() as group:
-            for at, count in enumerate(waiting):
-                if count == 0:
-                    group.create_task(follow(at, group))
+            for at in [at for at, count in enumerate(waiting) if count == 0]:
+                group.create_task(follow(at, group))
     except BaseExceptionGroup as error:
         raise plain(error) from None
 

@@ -16,7 +16,7 @@ rewriting wears down a refusal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import Template
 from typing import Literal
@@ -137,7 +137,7 @@ class MultiAgentDebate:
         self,
         task: Task,
         ctx: Context,
-        texts: dict[str, Template],
+        texts: Mapping[str, Template],
         number: int,
         said: Sequence[Sequence[Candidate | None]],
     ) -> tuple[Message, ...]:
@@ -154,7 +154,7 @@ class MultiAgentDebate:
         self,
         task: Task,
         ctx: Context,
-        texts: dict[str, Template],
+        texts: Mapping[str, Template],
         number: int,
         said: Sequence[Sequence[Candidate | None]],
     ) -> tuple[Message, ...]:

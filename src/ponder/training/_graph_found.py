@@ -50,13 +50,28 @@ class Member:
 
 @dataclass(frozen=True)
 class Trial:
-    """A graph that was run: where from, how many of how many questions it got right, and its cost in units."""
+    """A graph that was run.
+
+    Attributes:
+        source: where it came from.
+        graph: trimmed.
+        right: how many of the questions it got right.
+        asked: questions.
+        units: its estimated cost, in the unit of the cap.
+        tokens: most that one of the questions took, read and written by all models together, as measured.
+        seconds: mean of a question by the clock, stored answers included; two equal searches differ in it.
+    """
 
     source: str
     graph: AgentGraph
     right: float
     asked: int
     units: float
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+_NUMBERS = ("source", "right", "asked", "units", "tokens", "seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +83,7 @@ class Found:
         accuracy: measured again on questions of its own.
         units, cap: its cost, and the most it may be, in smallest models without inputs or in tokens.
         tokens: of one question, all models together, mean of those measured.
+        seconds: of one question with this graph, mean of its last measurement; None where it was not run.
         trials: everything that was run, in order.
         usage: by role; "optimiser" is the one that wrote graphs.
         faults: replies of the optimiser that could not be used.
@@ -79,6 +95,7 @@ class Found:
     units: float
     cap: float
     tokens: float
+    seconds: float | None
     trials: tuple[Trial, ...]
     usage: Mapping[str, Usage]
     faults: tuple[str, ...] = ()
@@ -93,10 +110,10 @@ class Found:
             "units": self.units,
             "cap": self.cap,
             "tokens": self.tokens,
+            "seconds": self.seconds,
             "usage": {role: used.to_json() for role, used in self.usage.items()},
             "trials": [
-                {"source": t.source, "graph": t.graph.to_json(), "right": t.right, "asked": t.asked, "units": t.units}
-                for t in self.trials
+                {**{name: getattr(t, name) for name in _NUMBERS}, "graph": t.graph.to_json()} for t in self.trials
             ],
             "faults": list(self.faults),
             "stopped": self.stopped,

@@ -1,5 +1,7 @@
 """The textual search: an optimiser reads graph, accuracy and table of probabilities, and writes the next ones.
 
+The alternating search does the same, but in every second turn a numeric step on the edges writes them.
+
 Source: Agent-REINFORCE, arXiv:2511.00086 (card 31), prompt 2.
 After replies that cannot be read, one numeric step on the edges stands in.
 """
@@ -36,9 +38,12 @@ async def by_text(run: Trials) -> None:
             return
         window = history[-2 * run.given.history :] if run.given.history and len(graph.models) <= 5 else []
         count = min(run.given.batch, len(run.problems))
-        chat = update_chat(graph, accuracy, count, table, window, insights=run.given.insights)
-        asked = await run.consult(chat, partial(read_update, graph=graph, pairs=policy.pairs), "update", turn)
-        if asked.value is None:
+        seconds = run.trials[-1].seconds if run.given.latency else None
+        chat = update_chat(graph, accuracy, count, table, window, insights=run.given.insights, seconds=seconds)
+        asked = None
+        if run.given.how == "text" or turn % 2 == 0:
+            asked = await run.consult(chat, partial(read_update, graph=graph, pairs=policy.pairs), "update", turn)
+        if asked is None or asked.value is None:
             table = _step(run, policy, adam, graph, accuracy)
             drawn = draw_graph(policy, derive(run.seed, "graph", "fallback", turn))
             graph = built(run, graph.models, drawn)

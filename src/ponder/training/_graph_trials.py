@@ -6,10 +6,12 @@ Source: Agent-REINFORCE, arXiv:2511.00086 (card 31). Measuring finalists again o
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ponder.core.budget import Budget
 from ponder.core.errors import BadInput, ConfigError, Stopped
 from ponder.core.model import Model, Sampling
 from ponder.core.result import Result
@@ -55,8 +57,8 @@ class Trials:
         store: Store | None,
         control: Control | None,
     ) -> None:
-        if not members or (settings.how == "text" and optimiser is None):
-            raise ConfigError("a search needs members, and with how='text' an optimiser")
+        if not members or (settings.how in ("text", "alternate") and optimiser is None):
+            raise ConfigError("a search needs members, and with how='text' or 'alternate' an optimiser")
         if not problems:
             raise BadInput("a search needs problems")
         self.given, self.problems, self.members, self.optimiser = settings, problems, dict(members), optimiser
@@ -84,6 +86,7 @@ class Trials:
             units=self.cost(graph) / self.unit,
             cap=self.cap / self.unit,
             tokens=tokens / max(1, self.questions),
+            seconds=next((trial.seconds for trial in reversed(self.trials) if trial.graph == graph), None),
             trials=tuple(self.trials),
             usage=dict(sorted(self.usage.items())),
             faults=tuple(self.faults),
@@ -129,30 +132,38 @@ class Trials:
         if first is None:
             self.asked += len(places)
         graph = graph.trimmed()
-        results = await gather_all([partial(self._solve, graph, place) for place in places])
-        right = 0.0
-        for place, result in zip(places, results, strict=True):
+        right, seconds, tokens = 0.0, 0.0, 0
+        for place, (result, took) in zip(
+            places, await gather_all([partial(self._solve, graph, place) for place in places]), strict=True
+        ):
             self._add(result)
+            seconds += took / len(places)
+            tokens = max(tokens, sum(used.tokens for used in result.usage.values()))
             if result.stopped in ("cancelled", "endpoint"):
                 raise Ended(result.stopped, result.detail)
             right += await self.graders[place](result.text)
         self.questions += len(places)
-        self.trials.append(Trial(source, graph, right, len(places), self.cost(graph) / self.unit))
+        units = self.cost(graph) / self.unit
+        self.trials.append(Trial(source, graph, right, len(places), units, tokens, seconds))
         return right / len(places)
 
-    async def _solve(self, graph: AgentGraph, place: int) -> Result:
+    async def _solve(self, graph: AgentGraph, place: int) -> tuple[Result, float]:
+        """Run a graph on a question, and say how long it took; a cap in tokens is held by the meter."""
         roles = {name: member.model for name, member in self.members.items()}
-        return await solve(
+        begun = time.monotonic()
+        result = await solve(
             self.problems[place].task,
             model=roles[graph.sink],
             roles=roles,
             method="agent_graph",
             graph=json.dumps(graph.to_json()),
+            budget=Budget(tokens=int(self.cap)) if self.given.unit == "tokens" else None,
             sampling=self.sampling,
             seed=self.seed,
             store=self.store,
             control=self.control,
         )
+        return result, time.monotonic() - begun
 
     def _add(self, result: Result, role: str = "") -> None:
         for name, used in result.usage.items():
@@ -176,7 +187,8 @@ class Trials:
         candidates = candidates[: self.given.finalists]
         first = self.asked
         again = [await self.attempt(graph, self.given.recheck, "recheck", first=first) for graph in candidates]
-        at = max(range(len(again)), key=lambda k: (again[k], -k))
+        took = [trial.seconds if self.given.latency else 0.0 for trial in self.trials[-len(again) :]]
+        at = max(range(len(again)), key=lambda k: (again[k], -took[k], -k))
         return candidates[at], again[at]
 
     async def consult(self, chat: Sequence[Message], read: Any, *place: str | int) -> Ask:

@@ -123,13 +123,25 @@ def update_chat(
     history: Sequence[Message],
     *,
     insights: bool,
+    seconds: float | None = None,
 ) -> list[Message]:
-    """Return the chat that asks for the next graph, behind earlier rounds."""
+    """Return the chat that asks for the next graph, behind earlier rounds.
+
+    Args:
+        graph: the last one.
+        accuracy: its share of right answers.
+        count: of how many questions.
+        table: probability of each candidate edge.
+        history: earlier rounds.
+        insights: whether the paper's insights are told.
+        seconds: that a question took; asks for a graph that is fast as well.
+    """
     texts = prompts(__package__, "agent_reinforce")
     team = ", ".join(f"{n} x {name}" for name, n in Counter(graph.models).items())
     text = texts["update"].substitute(
         graph=as_nodes(graph),
         accuracy=f"{accuracy:.0%}",
+        latency="" if seconds is None else "\n\n" + texts["latency"].substitute(seconds=f"{seconds:.2f}"),
         count=count,
         table=json.dumps({_key(pair, len(graph.models)): round(value, 3) for pair, value in table.items()}),
         team=team,

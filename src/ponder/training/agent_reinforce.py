@@ -2,13 +2,17 @@
 
 Paper: arXiv:2511.00086 (card 31). A set of models is chosen under a start budget and tried out; then graphs are drawn,
 run on small batches and scored, and either a model reads graph, accuracy and table of probabilities and writes the next
-ones (`how="text"`), or plain REINFORCE moves the logits (`how="numeric"`), or graphs are drawn at random ("random").
+ones (`how="text"`), or plain REINFORCE moves the logits ("numeric"), or both in turns ("alternate"), or Bayesian
+optimisation chooses edges and roles ("bayes"), or graphs are drawn at random ("random"). With `latency` the seconds of
+a question count too. A cap in tokens is held by the meter in every run of a graph, one in FLOPs by the cost model.
 Differs: the best graph by repeated measurement is returned, not the last one (`return_last` as released); candidate
 teams are tried on 8 questions, each with its own reference, and the best one wins (the released filter passes all);
 replies are JSON; after `retries` unreadable ones the logits are moved by one numeric step instead; what the optimiser
-spends is counted. Bayesian optimisation, the alternating search and the search for latency are left out.
+spends is counted. The Parzen estimators of "bayes" are our own, not the library of the released code; how the two kinds
+of step take turns is ours. TextGrad is `insights=False, pretest=0, history=1`.
 Cost: (pretest * teams + iterations * batch + finalists * recheck) runs of a graph, and with "text" about one call of
-the optimiser for each iteration. Needs: tasks with references, models in their roles.
+the optimiser for each iteration ("alternate": for every second one).
+Needs: tasks with references, models in their roles.
 The result is served by the method `agent_graph`.
 """
 
@@ -25,6 +29,7 @@ from ponder.core.store import Store
 from ponder.numerics.agent_graphs import AgentGraph
 from ponder.numerics.graph_costs import Lengths
 from ponder.tasks.problem import Problem
+from ponder.training._graph_bayes import by_bayes
 from ponder.training._graph_found import Found, Member, Trial
 from ponder.training._graph_numeric import by_numbers
 from ponder.training._graph_random import at_random
@@ -42,7 +47,7 @@ class AgentReinforce:
         start: start budget b: smallest models in the densest graph that the cap allows, >= 1.
         cap: most that a graph may cost, in the unit; None for what the start budget's densest graph costs.
         unit: of the cap: "flops", in smallest models without inputs, or "tokens" read and written for a question.
-        how: "text", "numeric" or "random".
+        how: "text", "numeric", "alternate", "bayes" or "random".
         iterations: graphs (numeric: batches of them) that are tried, >= 1.
         batch: questions of each, >= 1.
         pretest: questions on which each candidate team is tried, >= 0; 0 takes the first choice untried.
@@ -57,6 +62,8 @@ class AgentReinforce:
         threshold: probability above which an edge is in the numeric result.
         lengths: mean tokens of a question and of an answer of the task.
         sink: name of the sink's model; "" for the second smallest.
+        latency: tell the optimiser how long a question took, and of finalists that are equally right take the fastest;
+            the result then depends on the clock.
         return_last: return the last graph, as released.
         optimiser_tokens: most tokens of a reply of the optimiser.
     """
@@ -64,7 +71,7 @@ class AgentReinforce:
     start: int = 8
     cap: float | None = None
     unit: Literal["flops", "tokens"] = "flops"
-    how: Literal["text", "numeric", "random"] = "text"
+    how: Literal["text", "numeric", "alternate", "bayes", "random"] = "text"
     iterations: int = 10
     batch: int = 3
     pretest: int = 8
@@ -79,6 +86,7 @@ class AgentReinforce:
     threshold: float = 0.55
     lengths: Lengths = field(default_factory=lambda: Lengths(202, 275))
     sink: str = ""
+    latency: bool = False
     return_last: bool = False
     optimiser_tokens: int = 2048
 
@@ -87,7 +95,7 @@ class AgentReinforce:
         whole = (self.start, self.iterations, self.batch, self.variants, self.recheck, self.finalists)
         if min(whole) < 1 or min(self.pretest, self.history, self.retries) < 0 or self.optimiser_tokens < 1:
             raise ConfigError("counts must be at least 1; pretest, history and retries at least 0")
-        if self.how not in ("text", "numeric", "random") or self.baseline not in ("none", "mean"):
+        if self.how not in ("text", "numeric", "alternate", "bayes", "random") or self.baseline not in ("none", "mean"):
             raise ConfigError(f"no search {self.how!r} with baseline {self.baseline!r}")
         if self.unit not in ("flops", "tokens") or (self.cap is not None and not self.cap > 0):
             raise ConfigError(f"needs a cap above 0 in flops or tokens, got {self.cap!r} in {self.unit!r}")
@@ -111,7 +119,7 @@ class AgentReinforce:
         Args:
             problems: with references; batches go through them in turns.
             members: by name, smallest first.
-            optimiser: writes graphs; needed for "text".
+            optimiser: writes graphs; needed for "text" and "alternate", and chooses teams for all where it is given.
             alone: accuracy of each model by itself, told to the optimiser.
             sampling: the law of the answers.
             seed: of everything that is drawn.
@@ -133,8 +141,10 @@ async def _search(run: Trials) -> Found:
     final: list[AgentGraph] = []
     accuracy: float | None = None
     try:
-        if run.given.how == "text":
+        if run.given.how in ("text", "alternate"):
             await by_text(run)
+        elif run.given.how == "bayes":
+            await by_bayes(run)
         elif run.given.how == "numeric":
             final = [await by_numbers(run)]
         else:

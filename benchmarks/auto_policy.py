@@ -22,7 +22,8 @@ from pathlib import Path
 from ponder.bench.job import Grid, Job
 from ponder.bench.rows import Row, read_rows
 from ponder.bench.runner import run_job
-from ponder.bench.tune import Recorded, gather, tune
+from ponder.bench.tune import tune
+from ponder.bench.tuning_rows import Recorded, gather
 from ponder.core.model import Sampling
 from ponder.numerics.paired import cost_ratio, paired_score_interval
 from ponder.planning.policy import Choice, Policy
@@ -162,8 +163,9 @@ async def main() -> None:
 def in_training(recorded: Recorded, policy: Policy, aim: Aim) -> tuple[float, float]:
     """Return the accuracy and the mean cost of the policy's fit on the training questions."""
     data = recorded.outcomes
+    margin = policy.evidence["margin"]
     looks = [at for at, look in enumerate(data.looks) if look.probe == policy.probe]
-    spec = Spec(looks[0], len(policy.bins.names)) if looks else Spec(None, 1)
+    spec = Spec(looks[0], len(policy.bins.names), margin) if looks else Spec(None, 1, margin)
     every = range(len(data.questions))
     _, _, right, paid = take(data, every, fit(data, every, spec, aim))
     return float(right.mean()), float(paid.mean())

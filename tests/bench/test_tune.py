@@ -10,7 +10,8 @@ import pytest
 import ponder
 from ponder.bench.curve import Point, run_points
 from ponder.bench.rows import Row
-from ponder.bench.tune import gather, tune
+from ponder.bench.tune import tune
+from ponder.bench.tuning_rows import gather
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.model import ModelInfo, Request, Sampling
 from ponder.core.store import Store

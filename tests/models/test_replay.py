@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from ponder.core.access import Access
-from ponder.core.errors import BadInput, RequestRefused
+from ponder.core.errors import BadInput, ConfigError, RequestRefused
 from ponder.core.model import Completion, ModelInfo, Request, Sampling, Tokens
+from ponder.core.solve import solve
 from ponder.core.task import Message
 from ponder.core.usage import Usage
 from ponder.models.replay import Recorded, ReplayModel, facts_of, info_of, read_facts, read_pool, write_pool
+from ponder.models.scripted import ScriptedModel
 from ponder.models.shapes import with_shape
 from ponder.numerics.cost_laws import Shape
 
@@ -75,7 +77,6 @@ def test_samples_come_back_by_index_and_are_not_paid(tmp_path: Path) -> None:
     [
         (ask(index=3), "holds 3 samples of this prompt, sample 3"),
         (ask(sampling=Sampling(temperature=0)), "holds 0 greedy answers"),
-        (Request(messages=(Message("user", "other"),)), "holds 0 samples"),
         (ask(sampling=Sampling(max_tokens=1)), "longer than max_tokens"),
     ],
 )
@@ -83,6 +84,22 @@ def test_what_was_not_recorded_is_refused(tmp_path: Path, request_: Request, tol
     model = ReplayModel.from_spec(str(folder(tmp_path / "pool")))
     with pytest.raises(RequestRefused, match=told):
         asyncio.run(model.generate(request_))
+
+
+def test_a_prompt_that_the_pool_does_not_know_is_an_error_of_whoever_asks(tmp_path: Path) -> None:
+    model = ReplayModel.from_spec(str(folder(tmp_path / "pool")))
+    for law in (Sampling(), Sampling(temperature=0)):
+        with pytest.raises(ConfigError, match="no answer to the prompt that begins 'other'"):
+            asyncio.run(model.generate(Request(messages=(Message("user", "other"),), sampling=law)))
+
+
+def test_a_judge_that_was_not_recorded_is_refused_and_not_left_out(tmp_path: Path) -> None:
+    model = ReplayModel.from_spec(str(folder(tmp_path / "pool")))
+    with pytest.raises(ConfigError, match="needs a live model"):
+        asyncio.run(solve(ASK, model=model, method="universal_self_consistency", n=2))
+    judge = ScriptedModel(replies=["Response 1"])
+    found = asyncio.run(solve(ASK, model=model, method="universal_self_consistency", n=2, roles={"judge": judge}))
+    assert (found.chosen, found.detail) == (1, "")
 
 
 def test_a_long_answer_is_cut_at_its_tokens() -> None:

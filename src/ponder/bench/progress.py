@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ponder.bench.rows import Row
-from ponder.bench.summary import add_up
-from ponder.core.usage import Usage
+from ponder.core.usage import Usage, add_up
 
 __all__ = ["Status", "Tally"]
 

@@ -21,6 +21,7 @@ from ponder._version import __version__
 from ponder.bench.folder_lock import lock
 from ponder.bench.job import Job, Named
 from ponder.bench.rows import CandidateRow, Row, to_lines
+from ponder.bench.torn_lines import repaired
 from ponder.bench.traces import LIMIT, Traces
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.store import Store
@@ -32,7 +33,6 @@ JOB, PROBLEMS, ROWS, CANDIDATES, STORE = "job.json", "problems.jsonl", "rows.jso
 TRACES = "traces.sqlite"
 _RETRY = ".retry"  # there while runs are being taken out
 _HEAD = b'{"v": 2, "run": "'  # how every row of this schema begins: its key is read without parsing the line
-_BLOCK = 1 << 20
 
 
 class RunFolder:
@@ -85,7 +85,7 @@ class RunFolder:
                 self._write_job()
             if retry_failed:
                 self._take_out_failed()
-            self.done = _keys(self._repaired(ROWS))
+            self.done = _keys(repaired(self.path / ROWS))
             self._cut_orphans()
             self._rows, self._candidates = self._append(ROWS), self._append(CANDIDATES)
             self.store = Store(self.path / STORE)
@@ -183,7 +183,7 @@ class RunFolder:
     def _write_problems(self, problems: Sequence[Named]) -> None:
         """Append the problems that are not there yet; those that are must be the same."""
         lines = [_problem_line(named) for named in problems]
-        there = self._repaired(PROBLEMS).read_bytes().splitlines(keepends=True)
+        there = repaired(self.path / PROBLEMS).read_bytes().splitlines(keepends=True)
         known = {_place(line): line for line in there}
         fresh = []
         for line in lines:
@@ -201,26 +201,9 @@ class RunFolder:
         self._open.append(file)
         return file
 
-    def _repaired(self, name: str) -> Path:
-        """Cut what follows the last line break of a file, which is made where there is none."""
-        path = self.path / name
-        with open(path, "a+b") as file:
-            size = end = file.seek(0, os.SEEK_END)
-            while end:
-                start = max(0, end - _BLOCK)
-                file.seek(start)
-                found = file.read(end - start).rfind(b"\n")
-                if found >= 0:
-                    end = start + found + 1
-                    break
-                end = start
-            if end < size:
-                file.truncate(end)
-        return path
-
     def _take_out_failed(self) -> None:
         """Take out the rows with failed answers; the mark says that their candidates have to go as well."""
-        whole = [line for line in self._repaired(ROWS).read_bytes().splitlines(keepends=True) if line.strip()]
+        whole = [line for line in repaired(self.path / ROWS).read_bytes().splitlines(keepends=True) if line.strip()]
         kept = [line for line in whole if not json.loads(line).get("failed")]
         self.taken_out = len(whole) - len(kept)
         if self.taken_out:
@@ -234,7 +217,7 @@ class RunFolder:
 
     def _cut_orphans(self) -> None:
         """Cut the candidates whose row is not there: at the end, or anywhere where runs were taken out."""
-        path = self._repaired(CANDIDATES)
+        path = repaired(self.path / CANDIDATES)
         if (self.path / _RETRY).exists():
             lines = path.read_bytes().splitlines(keepends=True)
             self._replace(CANDIDATES, [line for line in lines if _key(line) in self.done])

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from ponder.bench.rows import Row
-from ponder.core.usage import Usage
+from ponder.core.usage import Usage, add_up
 from ponder.numerics.intervals import Interval, cluster_bootstrap, paired_difference, wilson
 from ponder.numerics.paired import mcnemar
 
@@ -26,7 +26,6 @@ __all__ = [
     "Key",
     "Ledger",
     "Saving",
-    "add_up",
     "compare",
     "ledger",
     "saving",
@@ -278,15 +277,6 @@ def saving(rows: Iterable[Row], family: str, full: Key, stopped: Key) -> Saving 
         same=sum(left.answer == right.answer for left, right in pairs),
         prompts=len(pairs),
     )
-
-
-def add_up(parts: Iterable[Mapping[str, Usage]]) -> dict[str, Usage]:
-    """Return the sum by role."""
-    out: dict[str, Usage] = {}
-    for part in parts:
-        for role, used in part.items():
-            out[role] = out.get(role, Usage()) + used
-    return out
 
 
 def _accuracy(values: Sequence[float], prompts: Sequence[str], seed: int) -> Accuracy | None:

@@ -17,7 +17,6 @@ from typing import Literal, TypeVar
 from ponder.bench.answers import Answers
 from ponder.bench.curve import Run, run_points
 from ponder.bench.job import Job, Unit
-from ponder.bench.summary import add_up
 from ponder.core import registry
 from ponder.core.budget import Meter
 from ponder.core.context import check_access
@@ -26,7 +25,7 @@ from ponder.core.model import Model, Request, Sampling
 from ponder.core.siblings import Progress
 from ponder.core.solve import Control
 from ponder.core.task import Message
-from ponder.core.usage import Usage
+from ponder.core.usage import Usage, add_up
 from ponder.planning.costs import PriceTable
 
 __all__ = ["Brake", "Patience", "Worker"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ponder.cli import study as shared
-from ponder.cli.study import app
+from ponder.cli.study_inputs import MODEL, MaxTokens, Rows, Store, numbers, read_studied, sampling
+from ponder.cli.study_job import StudyJob, open_kept
 
 if TYPE_CHECKING:
     from ponder.bench.studies.recording import Turn
@@ -17,22 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["multi_agent_debate", "sleep_time"]
 
-_MODEL = "llamacpp:smollm2"
-_Rows = Annotated[
-    list[Path] | None, typer.Option(metavar="FILE", help="Study these recorded rows and run nothing; repeatable.")
-]
 _Seed = Annotated[int, typer.Option(help="Seed of the problems, the samples and the intervals.")]
 _Temperature = Annotated[float, typer.Option(min=0, help="Of the answers.")]
-_MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens of one answer.")]
-_Store = Annotated[Path | None, typer.Option(metavar="FILE", help="Keep answers here, to go on after a break.")]
 _Count = Annotated[int, typer.Option(min=1, help="Problems.")]
 
 
-@app.command("multi-agent-debate")
 def multi_agent_debate(
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", metavar="MODEL", help=f"Whose agents talk; repeatable.  [default: {_MODEL}]"),
+        typer.Option("--model", "-m", metavar="MODEL", help=f"Whose agents talk; repeatable.  [default: {MODEL}]"),
     ] = None,
     answers: Annotated[int, typer.Option(min=2, help="Answers that each curve spends on a problem.")] = 16,
     memory: Annotated[
@@ -42,7 +35,7 @@ def multi_agent_debate(
         list[str] | None, typer.Option(metavar="TEXT", help="Instruction of an agent, in turn; repeatable.")
     ] = None,
     mixed: Annotated[bool, typer.Option(help="With several models, also let agents of all of them talk.")] = True,
-    rows: _Rows = None,
+    rows: Rows = None,
     family: Annotated[str, typer.Option(help="Task family; of recorded rows, where they hold several.")] = (
         "arithmetic_chains"
     ),
@@ -51,33 +44,32 @@ def multi_agent_debate(
     out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("multi-agent-debate"),
     seed: _Seed = 0,
     temperature: _Temperature = 0.7,
-    max_tokens: _MaxTokens = 64,
-    store: _Store = None,
+    max_tokens: MaxTokens = 64,
+    store: Store = None,
 ) -> None:
     """Spend one number of answers as a vote, a debate or self-refinement, by difficulty, scale and diversity."""
     from ponder.bench.studies import debate as study
 
     settings: dict[str, Any] = {"kind": kind} if kind else {}
-    job = shared._Job(out=out, seed=seed, family=family, problems=None, count=count, store=store, settings=settings)
+    job = StudyJob(out=out, seed=seed, family=family, problems=None, count=count, store=store, settings=settings)
     if rows:
-        job.show(study.debate(shared._read(rows, family)))
+        job.show(study.debate(read_studied(rows, family)))
         return
-    names = model or [_MODEL]
+    names = model or [MODEL]
 
     def turns(opened: Mapping[str, Model]) -> list[Turn]:
         return study.debate_turns(
             [opened[name] for name in names], answers=answers, memory=memory, mixed=mixed, personas=persona or ()
         )
 
-    law = shared._sampling(temperature, max_tokens)
+    law = sampling(temperature, max_tokens)
     done = job.record(names, turns, law)
     facts, warning = job.told(done, law)
     job.show(study.debate(done.rows, facts=(f"{answers} answers a curve", *facts), warning=warning), done)
 
 
-@app.command("sleep-time")
 def sleep_time(
-    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Answers the questions.")] = _MODEL,
+    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Answers the questions.")] = MODEL,
     sleeper: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Thinks before them.  [default: the same model]")
     ] = None,
@@ -92,18 +84,18 @@ def sleep_time(
     predictor: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Says how predictable questions were; it must score text.")
     ] = None,
-    rows: _Rows = None,
+    rows: Rows = None,
     count: _Count = 25,
     out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("sleep-time"),
     seed: _Seed = 0,
     temperature: _Temperature = 0.0,
-    max_tokens: _MaxTokens = 64,
-    store: _Store = None,
+    max_tokens: MaxTokens = 64,
+    store: Store = None,
 ) -> None:
     """Answer several questions on each context with and without a sleep before them, and share out its cost."""
     from ponder.bench.studies import sleep as study
 
-    job = shared._Job(
+    job = StudyJob(
         out=out,
         seed=seed,
         family="stateful",
@@ -113,9 +105,9 @@ def sleep_time(
         settings={"questions": questions},
     )
     if rows:
-        job.show(study.sleep(shared._read(rows, "stateful"), price=price, seed=seed))
+        job.show(study.sleep(read_studied(rows, "stateful"), price=price, seed=seed))
         return
-    levels = shared._numbers(verbosity, int, "--verbosity")
+    levels = numbers(verbosity, int, "--verbosity")
 
     def turns(opened: Mapping[str, Model]) -> list[Turn]:
         return study.sleep_turns(
@@ -127,7 +119,7 @@ def sleep_time(
             sleeper=None if sleeper is None else opened[sleeper],
         )
 
-    law = shared._sampling(temperature, max_tokens)
+    law = sampling(temperature, max_tokens)
     done = job.record([spec for spec in (model, sleeper) if spec is not None], turns, law)
     predicted = None if predictor is None else _predicted(predictor, job)
     facts, warning = job.told(done, law)
@@ -135,7 +127,7 @@ def sleep_time(
     job.show(found, done)
 
 
-def _predicted(spec: str, job: shared._Job) -> dict[str, float]:
+def _predicted(spec: str, job: StudyJob) -> dict[str, float]:
     """Open a model and score the questions."""
     import asyncio
     from contextlib import AsyncExitStack
@@ -144,6 +136,6 @@ def _predicted(spec: str, job: shared._Job) -> dict[str, float]:
 
     async def score() -> dict[str, float]:
         async with AsyncExitStack() as stack:
-            return await predictabilities(job.drawn(), shared._open(spec, stack))
+            return await predictabilities(job.drawn(), open_kept(spec, stack))
 
     return asyncio.run(score())

@@ -8,19 +8,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ponder.cli.study_inputs import (
+    MODEL,
+    Count,
+    Endpoints,
+    Family,
+    MaxTokens,
+    Problems,
+    Rows,
+    Store,
+    read_studied,
+    sampling,
+)
+from ponder.cli.study_job import StudyJob
+
 if TYPE_CHECKING:
     from ponder.bench.studies.recording import Turn
     from ponder.core.model import Model
 
 __all__ = ["verbalized_confidence"]
 
-_MODEL = "llamacpp:smollm2"
-
 
 def verbalized_confidence(
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", metavar="MODEL", help=f"Model that answers; repeatable.  [default: {_MODEL}]"),
+        typer.Option("--model", "-m", metavar="MODEL", help=f"Model that answers; repeatable.  [default: {MODEL}]"),
     ] = None,
     form: Annotated[
         list[str] | None,
@@ -31,42 +43,33 @@ def verbalized_confidence(
     reflection_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a reflection.")] = 1024,
     bins: Annotated[int, typer.Option(min=1, help="Bins of ECE, ACE and the diagram.")] = 10,
     closed: Annotated[str, typer.Option(help="Side of a bin that belongs to it: right or left.")] = "right",
-    rows: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Study these recorded rows and run nothing; repeatable.")
-    ] = None,
-    family: Annotated[
-        str, typer.Option(help="Task family that problems are drawn from; of recorded rows, where they hold several.")
-    ] = "multiplication_stories",
-    problems: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help='JSON lines {"prompt", "reference", "answer"} in place of a family.'),
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Problems; at most, where they come from a file.")] = 24,
+    rows: Rows = None,
+    family: Family = "multiplication_stories",
+    problems: Problems = None,
+    count: Count = 24,
     out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("verbalized-confidence"),
     seed: Annotated[int, typer.Option(help="Seed of the problems and the samples.")] = 0,
     temperature: Annotated[float, typer.Option(min=0, help="Of the answers.")] = 0.6,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of one answer.")] = 256,
-    store: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep answers here, to go on after a break.")
-    ] = None,
+    max_tokens: MaxTokens = 256,
+    store: Store = None,
+    endpoints: Endpoints = None,
 ) -> None:
     """Ask for a confidence beside each answer; measure how far it is off, and what withholding answers would buy."""
     from ponder.bench.studies import verbalized_confidence as study
-    from ponder.cli.study import _Job, _read, _sampling
 
-    job = _Job(out=out, seed=seed, family=family, problems=problems, count=count, store=store)
+    job = StudyJob(out=out, seed=seed, family=family, problems=problems, count=count, store=store, endpoints=endpoints)
     if rows:
-        found = study.verbalized_confidence(_read(rows, family), bins=bins, closed=closed)  # type: ignore[arg-type]
+        found = study.verbalized_confidence(read_studied(rows, family), bins=bins, closed=closed)  # type: ignore[arg-type]
         job.show(found)
         return
-    names = list(dict.fromkeys(model or [_MODEL]))
+    names = list(dict.fromkeys(model or [MODEL]))
 
     def turns(opened: Mapping[str, Model]) -> list[Turn]:
         return study.confidence_turns(
             [opened[spec] for spec in names], form or study.FORMS, reflection_tokens=reflection_tokens
         )
 
-    law = _sampling(temperature, max_tokens)
+    law = sampling(temperature, max_tokens)
     done = job.record(names, turns, law)
     facts, warning = job.told(done, law)
     made = study.verbalized_confidence(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ponder.cli import study as shared
-from ponder.cli.study import app
+from ponder.cli.study_inputs import MODEL, Endpoints, Rows, Store, numbers, read_studied, sampling
+from ponder.cli.study_job import StudyJob
 
 if TYPE_CHECKING:
     from ponder.bench.studies.recording import Turn
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ponder.tasks.problem import Problem
 
 __all__ = ["machine_translation", "thinking_budget"]
-
-_MODEL = "llamacpp:smollm2"
 
 _Model = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="The model that thinks.")]
 _Budgets = Annotated[str, typer.Option(metavar="B,...", help="Most thinking tokens.")]
@@ -30,17 +28,12 @@ _Markers = Annotated[
         " to think).  [default: think; scratchpad for the embedded model]"
     ),
 ]
-_Rows = Annotated[
-    list[Path] | None, typer.Option(metavar="FILE", help="Study these recorded rows and run nothing; repeatable.")
-]
 _Seed = Annotated[int, typer.Option(help="Seed of the problems, the samples and the intervals.")]
 _Temperature = Annotated[float, typer.Option(min=0, help="Of thoughts and answers.")]
-_Store = Annotated[Path | None, typer.Option(metavar="FILE", help="Keep answers here, to go on after a break.")]
 
 
-@app.command("thinking-budget")
 def thinking_budget(
-    model: _Model = _MODEL,
+    model: _Model = MODEL,
     budgets: _Budgets = "16,32,64,128",
     cues: Annotated[
         str, typer.Option(metavar="N,...", help="How often a thought that ended early is told to wait.")
@@ -48,7 +41,7 @@ def thinking_budget(
     answer: _Answer = 40,
     markers: _Markers = None,
     level: Annotated[float, typer.Option(help="That all intervals of falls have together.")] = 0.95,
-    rows: _Rows = None,
+    rows: Rows = None,
     family: Annotated[str, typer.Option(help="Task family; of recorded rows, where they hold several.")] = (
         "medical_choice"
     ),
@@ -63,24 +56,33 @@ def thinking_budget(
     out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("thinking-budget"),
     seed: _Seed = 0,
     temperature: _Temperature = 0.0,
-    store: _Store = None,
+    store: Store = None,
+    endpoints: Endpoints = None,
 ) -> None:
     """Measure accuracy by thinking budget and forced cues, and find where thinking longer makes answers worse."""
     from ponder.bench.studies import thinking_budget as study
 
     rules = study.MatchRules()
-    job = shared._Job(
-        out=out, seed=seed, family=family, problems=problems, count=count, store=store, form=form, seen=rules.see
+    job = StudyJob(
+        out=out,
+        seed=seed,
+        family=family,
+        problems=problems,
+        count=count,
+        store=store,
+        endpoints=endpoints,
+        form=form,
+        seen=rules.see,
     )
     if rows:
-        job.show(study.thinking_budget(shared._read(rows, family), level=level, seed=seed))
+        job.show(study.thinking_budget(read_studied(rows, family), level=level, seed=seed))
         return
-    sizes, waits = shared._numbers(budgets, int, "--budgets"), shared._numbers(cues, int, "--cues")
+    sizes, waits = numbers(budgets, int, "--budgets"), numbers(cues, int, "--cues")
 
     def turns(opened: Mapping[str, Model]) -> list[Turn]:
         return study.thinking_turns(opened[model], sizes, waits, answer=answer, markers=_marked(markers, model))
 
-    law = shared._sampling(temperature, answer)
+    law = sampling(temperature, answer)
     done = job.record([model], turns, law)
     facts, warning = job.told(done, law)
     found = study.thinking_budget(
@@ -89,9 +91,8 @@ def thinking_budget(
     job.show(found, done)
 
 
-@app.command("machine-translation")
 def machine_translation(
-    model: _Model = _MODEL,
+    model: _Model = MODEL,
     budgets: _Budgets = "0,16,32",
     scenario: Annotated[
         str, typer.Option(metavar="NAME,...", help="Among direct, wait, edit, edit+score.")
@@ -112,7 +113,7 @@ def machine_translation(
     into: Annotated[str, typer.Option(help="Language that they are translated into.")] = "de",
     answer: _Answer = 60,
     markers: _Markers = None,
-    rows: _Rows = None,
+    rows: Rows = None,
     problems: Annotated[
         Path | None,
         typer.Option(
@@ -124,28 +125,30 @@ def machine_translation(
     out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("machine-translation"),
     seed: _Seed = 0,
     temperature: _Temperature = 0.6,
-    store: _Store = None,
+    store: Store = None,
+    endpoints: Endpoints = None,
 ) -> None:
     """Measure translations by thinking budget: directly, told once to wait, and by post-editing a draft."""
     from ponder.bench.studies import machine_translation as study
     from ponder.bench.translation_metrics import load_metric
 
     metrics = [load_metric(name) for name in metric or ["chrf", "bleu"]]
-    job = shared._Job(
+    job = StudyJob(
         out=out,
         seed=seed,
         family="translation",
         problems=problems,
         count=count,
         store=store,
+        endpoints=endpoints,
         form="translation",
         settings={"origin": origin, "into": into},
     )
     asked = job.drawn()
     if rows:
-        job.show(study.machine_translation(shared._read(rows, job.source), asked, metrics, seed=seed))
+        job.show(study.machine_translation(read_studied(rows, job.source), asked, metrics, seed=seed))
         return
-    sizes = shared._numbers(budgets, int, "--budgets")
+    sizes = numbers(budgets, int, "--budgets")
 
     def turns(opened: Mapping[str, Model]) -> list[Turn]:
         return study.translation_turns(
@@ -158,7 +161,7 @@ def machine_translation(
             markers=_marked(markers, model),
         )
 
-    law = shared._sampling(temperature, answer)
+    law = sampling(temperature, answer)
     done = job.record([spec for spec in (model, editor, judge) if spec is not None], turns, law)
     facts, warning = job.told(done, law)
     languages = sorted({f"{_language(p, 'source')} to {_language(p, 'target')}" for p in asked})
@@ -169,7 +172,7 @@ def machine_translation(
 
 
 def _marked(markers: str | None, model: str) -> str:
-    return markers or ("scratchpad" if model == _MODEL else "think")
+    return markers or ("scratchpad" if model == MODEL else "think")
 
 
 def _language(problem: Problem, side: str) -> str:

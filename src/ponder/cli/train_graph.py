@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ponder.cli import exits
+from ponder.cli.train_run import TASKS, Kept, NoStore, Tasks, draw, run_kept
 
 if TYPE_CHECKING:
     from ponder.core.store import Store
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["graph"]
 
-_TASKS = "arithmetic_chains?steps=2"
-_HOW: Mapping[str, Literal["text", "numeric", "random"]] = {
+_HOW: Mapping[str, Literal["text", "numeric", "alternate", "bayes", "random"]] = {
     "textual": "text",
     "reinforce": "numeric",
+    "alternate": "alternate",
+    "bayes": "bayes",
     "random": "random",
 }
 
@@ -31,20 +33,14 @@ def graph(
     role: Annotated[
         list[str], typer.Option(metavar="NAME=MODEL", help="A model that nodes may be, smallest first; repeatable.")
     ],
-    tasks: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--tasks",
-            "--family",
-            metavar="SPEC",
-            help="Tasks with references: a family, FORMAT:FILE or FILE, with settings as ?KEY=VALUE&...; repeatable."
-            f"  [default: {_TASKS}]",
-        ),
-    ] = None,
+    tasks: Tasks = None,
     count: Annotated[int, typer.Option(min=1, help="Of each, at most.")] = 24,
     method: Annotated[
-        Literal["textual", "reinforce", "random"],
-        typer.Option(help="A model writes graphs, logits are moved by REINFORCE, or graphs are drawn at random."),
+        Literal["textual", "reinforce", "alternate", "bayes", "random"],
+        typer.Option(
+            help="A model writes graphs, logits are moved by REINFORCE, both in turns, Bayesian optimisation chooses,"
+            " or graphs are drawn at random."
+        ),
     ] = "textual",
     optimiser: Annotated[
         str, typer.Option(metavar="MODEL", help="Model that writes graphs (textual).  [default: the last role's]")
@@ -54,8 +50,9 @@ def graph(
         str,
         typer.Option(
             metavar="units=X|tokens=X",
-            help="Most that a graph may cost a question: in smallest models without inputs (FLOPs), or in tokens read"
-            " and written.  [default: the densest graph of the start budget, in FLOPs]",
+            help="Most that a graph may cost a question: in smallest models without inputs (FLOPs, by the cost model),"
+            " or in tokens read and written, which the meter holds.  [default: the densest graph of the start budget,"
+            " in FLOPs]",
         ),
     ] = "",
     price: Annotated[
@@ -71,20 +68,17 @@ def graph(
     batch: Annotated[int, typer.Option(min=1, help="Questions on which each is tried.")] = 3,
     pretest: Annotated[int, typer.Option(min=0, help="Questions on which each candidate team is tried.")] = 8,
     recheck: Annotated[int, typer.Option(min=1, help="Questions on which the best are measured again.")] = 8,
+    latency: Annotated[bool, typer.Option("--latency", help="Look for a fast graph, too, by the clock.")] = False,
     temperature: Annotated[float, typer.Option(min=0.0, help="Of answers and of the optimiser.")] = 0.8,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 256,
     seed: Annotated[int, typer.Option(help="Seed of the tasks, of the graphs and of the samples.")] = 0,
-    store: Annotated[
-        Path | None, typer.Option(help="Response store: what was sampled once is not paid for again.")
-    ] = None,
-    no_store: Annotated[bool, typer.Option("--no-store", help="Keep no answers.")] = False,
+    store: Kept = None,
+    no_store: NoStore = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Search, before any question comes, for the graph of models that answers best within a budget."""
-    import asyncio
-
-    from ponder.cli.console import show_json, tell
-    from ponder.cli.inputs import open_store, pairs
+    from ponder.cli.console import show_json
+    from ponder.cli.inputs import pairs
     from ponder.training.agent_reinforce import AgentReinforce
 
     unit, cap = _budget(budget)
@@ -97,21 +91,18 @@ def graph(
         batch=batch,
         pretest=pretest,
         recheck=recheck,
+        latency=latency,
     )
     roles = pairs(role, "--role")
     prices = {name: _whole(text) for name, text in _known(price, "--price", roles).items()}
     sizes = {name: _size(text) for name, text in _known(size, "--size", roles).items()}
     law = {"temperature": temperature, "max_tokens": max_tokens}
-    problems = _problems(tasks or [_TASKS], count, seed)
-    kept = open_store(store, keep=not no_store)
-    try:
-        found = asyncio.run(_search(settings, problems, roles, prices, sizes, optimiser, law, seed, kept))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        tell("ponder: aborted; what was sampled is in the store")
-        raise typer.Exit(exits.ABORTED) from None
-    finally:
-        if kept is not None:
-            kept.close()
+    problems = _problems(tasks or [TASKS], count, seed)
+    found = run_kept(
+        lambda kept: _search(settings, problems, roles, prices, sizes, optimiser, law, seed, kept),
+        store,
+        keep=not no_store,
+    )
     file = found.save(out)
     if as_json:
         show_json({"file": str(file), **found.to_json()})
@@ -170,11 +161,9 @@ def _size(text: str) -> Size:
 
 def _problems(specs: Sequence[str], count: int, seed: int) -> list[Problem]:
     """Draw or read the tasks as `ponder bench` does, in an order that mixes the kinds."""
-    from ponder.bench.job import Grid, Job
     from ponder.core.seeds import derive
 
-    job = Job(models=("none",), methods=(Grid(method="greedy"),), tasks=tuple(specs), count=count, task_seed=seed)
-    problems = [named.problem for named in job.problems()]
+    problems = [named.problem for named in draw(specs, count, seed)]
     derive(seed, "train_graph").shuffle(problems)
     return problems
 
@@ -233,7 +222,8 @@ def _show(found: Found, file: Path, unit: str) -> None:
         f"best of {len(found.trials)} runs of graphs: accuracy {accuracy}",
         *nodes,
         f"  sink: {found.graph.sink}, reads {wiring[-1]}",
-        f"costs {found.units:.4g} of at most {found.cap:.4g} {named}; {found.tokens:.0f} tokens a question as measured",
+        f"costs {found.units:.4g} of at most {found.cap:.4g} {named}; {found.tokens:.0f} tokens a question as measured"
+        f"{'' if found.seconds is None else f', {found.seconds:.2f} s'}",
         *([f"{len(found.faults)} replies of the optimiser could not be used"] if found.faults else []),
         *(f"{role}: {spell_usage(used)}" for role, used in found.usage.items()),
         str(file),

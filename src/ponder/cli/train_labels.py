@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ponder.cli import exits
+from ponder.cli.train_run import NoStore, run_kept
 
 if TYPE_CHECKING:
     from ponder.core.errors import Stopped
@@ -29,7 +30,6 @@ MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens of a solution."
 Temperature = Annotated[float, typer.Option(min=0.0, help="Of solutions and of what goes on from them.")]
 Seed = Annotated[int, typer.Option(help="Seed of the tasks and of the samples.")]
 Kept = Annotated[Path | None, typer.Option("--store", help="Response store: what was sampled once is not paid again.")]
-NoStore = Annotated[bool, typer.Option("--no-store", help="Keep no answers.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 Found = Sequence["TaskLabels"] | Sequence["TaskCritiques"]
@@ -122,20 +122,7 @@ def _run(
     no_store: bool,
 ) -> Found:
     """Open what is needed and work; Ctrl-C once ends it with the tasks that are done, twice at once."""
-    import asyncio
-
-    from ponder.cli.console import tell
-    from ponder.cli.inputs import open_store
-
-    kept = open_store(store, keep=not no_store)
-    try:
-        return asyncio.run(_work(work, model, other, drawn, law, kept))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        tell("ponder: aborted; what was sampled is in the store")
-        raise typer.Exit(exits.ABORTED) from None
-    finally:
-        if kept is not None:
-            kept.close()
+    return run_kept(lambda kept: _work(work, model, other, drawn, law, kept), store, keep=not no_store)
 
 
 async def _work(
@@ -178,14 +165,9 @@ async def _work(
 
 def _report(found: Found, out: Path, facts: dict[str, Any], lines: Sequence[str], *, as_json: bool) -> None:
     from ponder.cli.console import show, show_json, spell_usage
-    from ponder.core.usage import Usage
+    from ponder.core.usage import add_up
 
-    usage: dict[str, Usage] = {}
-    paid: dict[str, Usage] = {}
-    for one in found:
-        for total, costs in ((usage, one.usage), (paid, one.paid)):
-            for role, used in costs.items():
-                total[role] = total.get(role, Usage()) + used
+    usage, paid = add_up(one.usage for one in found), add_up(one.paid for one in found)
     stopped: Stopped = found[-1].stopped if found else "done"
     if as_json:
         bills = {

@@ -51,8 +51,8 @@ def tune(
     as_json: Annotated[bool, typer.Option("--json", help="Print the policy as JSON.")] = False,
 ) -> None:
     """Learn from recorded runs what to run at which difficulty, and what that is worth on questions not seen."""
-    from ponder.bench.tune import gather
     from ponder.bench.tune import tune as fit_policy
+    from ponder.bench.tuning_rows import gather
     from ponder.cli.console import show_json, tell
     from ponder.core.errors import ConfigError
     from ponder.planning import policy as policies

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-__all__ = ["Usage"]
+__all__ = ["Usage", "add_up"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +73,15 @@ class Usage:
 
 
 _FIELDS = tuple(item.name for item in fields(Usage))
+
+
+def add_up(parts: Iterable[Mapping[str, Usage]]) -> dict[str, Usage]:
+    """Return the sum by role."""
+    out: dict[str, Usage] = {}
+    for part in parts:
+        for role, used in part.items():
+            out[role] = out.get(role, Usage()) + used
+    return out
 
 
 def _add(left: Usage, right: Usage, name: str) -> float | None:

@@ -22,7 +22,7 @@ from typing import Any
 
 from ponder.core.access import Access
 from ponder.core.candidate import Score
-from ponder.core.errors import BadInput, RequestRefused
+from ponder.core.errors import BadInput, ConfigError, RequestRefused
 from ponder.core.model import Completion, Determinism, ModelInfo, Request, Sink, TokenCount
 from ponder.core.registry import models
 from ponder.core.store import cut
@@ -262,6 +262,8 @@ class ReplayModel:
 
         Raises:
             RequestRefused: the pool does not hold them.
+            ConfigError: it holds nothing of this prompt: whoever asks wants more than was recorded, a judge, say, and
+                must not take the refusal for an answer.
         """
         out = []
         for index in range(request.n):
@@ -276,6 +278,12 @@ class ReplayModel:
         found = self._answers.get((digest, request.index, greedy))
         if found is None:
             size, kind = self._sizes.get((digest, greedy), 0), "greedy answers" if greedy else "samples"
+            if not size and not self._sizes.get((digest, not greedy), 0):
+                begin = request.messages[-1].text.strip().partition("\n")[0][:40]
+                raise ConfigError(
+                    f"the pool holds no answer to the prompt that begins {begin!r}: what was not recorded, such as a"
+                    " judge's verdict, needs a live model"
+                )
             raise RequestRefused(f"the pool holds {size} {kind} of this prompt, sample {request.index} was asked for")
         if request.logprobs and (found.tokens is None or found.tokens.top is None):
             raise RequestRefused("the recorded answer has no log-probabilities of likely tokens")

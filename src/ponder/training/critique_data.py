@@ -14,8 +14,6 @@ Needs: tasks with references; continuation of a prefix, unless `resampled` is 0;
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,11 +23,11 @@ from string import Template
 
 from ponder.core.access import Access
 from ponder.core.context import Context
-from ponder.core.errors import BadInput, ConfigError, Interrupted, ProviderError
+from ponder.core.errors import ConfigError, Interrupted
 from ponder.core.model import Model, Request, Sampling
 from ponder.core.result import Result
 from ponder.core.seeds import derive
-from ponder.core.solve import Control, solve
+from ponder.core.solve import Control
 from ponder.core.store import Store
 from ponder.core.task import Message, Task
 from ponder.core.tasks import gather_all
@@ -45,7 +43,8 @@ from ponder.numerics.critique_data import (
     solution_steps,
 )
 from ponder.tasks.problem import Problem
-from ponder.training._grader import Grade, grader
+from ponder.training._grader import Grade
+from ponder.training._task_by_task import Asking, each_task, texts
 from ponder.training.critique_records import CritiqueItem, TaskCritiques
 from ponder.verifiers._shown import request_text
 from ponder.verifiers.critique import critique_chat, read_critique
@@ -124,39 +123,26 @@ async def make_critiques(
         AccessDenied: the actor cannot continue a given beginning; nothing was spent.
     """
     settings = settings or CritiqueData()
-    graders = [grader(problem) for problem in problems]
-    out: list[TaskCritiques] = []
-    if file is not None:
-        await asyncio.to_thread(file.write_text, "", encoding="utf-8")
-    for done, (problem, right) in enumerate(zip(problems, graders, strict=True)):
-        if progress is not None:
-            progress(done, len(problems))
-        run = _Making(settings, str(problem.reference), right)
-        result = await solve(
-            problem.task,
-            model=model,
-            method=run,
-            roles={"critic": critic or model},
-            sampling=sampling,
-            seed=seed,
-            store=store,
-            control=control,
-        )
-        whole = result.stopped == "done"
-        made = TaskCritiques(
+
+    def record(problem: Problem, run: _Making, result: Result) -> TaskCritiques:
+        return TaskCritiques(
             task=problem.task.id,
             prompt=request_text(problem.task),
-            items=tuple(run.items) if whole else (),
+            items=tuple(run.items) if result.stopped == "done" else (),
             usage=result.usage,
             paid=result.paid,
             stopped=result.stopped,
         )
-        out.append(made)
-        if file is not None:
-            await asyncio.to_thread(_append, file, json.dumps(made.to_json(), ensure_ascii=False))
-        if not whole:
-            break
-    return out
+
+    roles = {"critic": critic or model}
+    return await each_task(
+        problems,
+        Asking(model=model, roles=roles, sampling=sampling, seed=seed, store=store, control=control),
+        lambda problem, right: _Making(settings, str(problem.reference), right),
+        record,
+        progress=progress,
+        file=file,
+    )
 
 
 @dataclass(frozen=True)
@@ -296,14 +282,7 @@ class _Making:
             sampling=ctx.sampling,
             n=self.settings.refinements,
         )
-        try:
-            draws = await ctx.model().sample(request, path=("refine", task.id, number))
-        except BadInput:
-            return []  # no room for an answer
-        for draw in draws:
-            if draw.interrupted is not None:
-                raise draw.interrupted
-        return [draw.completion.text for draw in draws if draw.completion is not None]
+        return await texts(ctx, "policy", request, ("refine", task.id, number))
 
     def _known(self, one: _Solution) -> str:
         if one.right:
@@ -324,19 +303,8 @@ async def _text(ctx: Context, role: str, request: Request, path: Sequence[str | 
     Raises:
         Interrupted: the run ended.
     """
-    try:
-        (draw,) = await ctx.model(role).sample(request, path=path)
-    except (ProviderError, BadInput):
-        return None
-    if draw.interrupted is not None:
-        raise draw.interrupted
-    return None if draw.completion is None else draw.completion.text
+    return next(iter(await texts(ctx, role, request, path)), None)
 
 
 def _prompt(name: str) -> Template:
     return Template(files("ponder.training").joinpath(f"prompts/{name}.md").read_text(encoding="utf-8"))
-
-
-def _append(file: Path, line: str) -> None:
-    with file.open("a", encoding="utf-8") as out:
-        out.write(line + "\n")

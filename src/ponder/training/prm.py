@@ -22,7 +22,7 @@ from ponder.core.result import Result
 from ponder.core.solve import Control, solve
 from ponder.core.store import Store
 from ponder.core.tasks import gather_all
-from ponder.core.usage import Usage
+from ponder.core.usage import Usage, add_up
 from ponder.numerics.auc import Counted, auc_interval
 from ponder.numerics.losses import soft_cross_entropy
 from ponder.tasks.problem import Problem
@@ -156,9 +156,7 @@ async def label(
             ]
         )
         for problem, result in zip(part, results, strict=True):
-            for total, costs in ((usage, result.usage), (paid, result.paid)):
-                for role, used in costs.items():
-                    total[role] = total.get(role, Usage()) + used
+            usage, paid = add_up([usage, result.usage]), add_up([paid, result.paid])
             if result.stopped == "done":
                 examples += await _examples(problem, result, grades[problem.task.id])
             else:

@@ -15,8 +15,6 @@ Needs: tasks with references; a completer that continues an exact prefix.
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,17 +24,18 @@ from typing import Any
 from ponder.core.access import Access
 from ponder.core.candidate import Candidate
 from ponder.core.context import Context
-from ponder.core.errors import BadInput, ConfigError, Interrupted
+from ponder.core.errors import ConfigError, Interrupted
 from ponder.core.model import Model, Request, Sampling
 from ponder.core.result import Result
-from ponder.core.solve import Control, solve
+from ponder.core.solve import Control
 from ponder.core.store import Store
 from ponder.core.task import Task
 from ponder.core.tasks import gather_all
 from ponder.engines.sample import sample
 from ponder.numerics.progress_labels import completions_for, first_error, hard_labels, progress_labels, rollout_value
 from ponder.tasks.problem import Problem
-from ponder.training._grader import Grade, grader
+from ponder.training._grader import Grade
+from ponder.training._task_by_task import Asking, each_task, texts
 from ponder.training.step_records import LabelledSolution, Outcome, TaskLabels
 from ponder.verifiers._steps import split_steps
 from ponder.verifiers.gen_prm import GenPRM
@@ -113,27 +112,11 @@ async def label_steps(
         MissingExtra: the judge cannot run code here; nothing was spent.
     """
     settings = settings or StepLabels()
-    graders = [grader(problem) for problem in problems]
     roles = {"completer": completer or model, **({} if judge_model is None else {"judge": judge_model})}
-    out: list[TaskLabels] = []
-    if file is not None:
-        await asyncio.to_thread(file.write_text, "", encoding="utf-8")
-    for done, (problem, right) in enumerate(zip(problems, graders, strict=True)):
-        if progress is not None:
-            progress(done, len(problems))
-        run = _Labelling(settings, judge, right)
-        result = await solve(
-            problem.task,
-            model=model,
-            method=run,
-            roles=roles,
-            sampling=sampling,
-            seed=seed,
-            store=store,
-            control=control,
-        )
+
+    def record(problem: Problem, run: _Labelling, result: Result) -> TaskLabels:
         whole, found = result.stopped == "done", run.found
-        labels = TaskLabels(
+        return TaskLabels(
             task=problem.task.id,
             prompt=problem.task.prompt,
             outcome=found.outcome if whole else "ended",
@@ -145,12 +128,15 @@ async def label_steps(
             paid=result.paid,
             stopped=result.stopped,
         )
-        out.append(labels)
-        if file is not None:
-            await asyncio.to_thread(_append, file, json.dumps(labels.to_json(), ensure_ascii=False))
-        if not whole:
-            break
-    return out
+
+    return await each_task(
+        problems,
+        Asking(model=model, roles=roles, sampling=sampling, seed=seed, store=store, control=control),
+        lambda _, right: _Labelling(settings, judge, right),
+        record,
+        progress=progress,
+        file=file,
+    )
 
 
 @dataclass
@@ -258,14 +244,7 @@ class _Labelling:
     async def _complete(self, task: Task, ctx: Context, prefix: str, k: int, number: int) -> list[str]:
         path = ("label", task.id, number) if prefix else ("label", task.id, "root")
         request = Request(messages=task.messages, prefix=prefix, n=k, sampling=ctx.sampling)
-        try:
-            draws = await ctx.model("completer").sample(request, path=path)
-        except BadInput:
-            return []  # no room for an answer
-        for draw in draws:
-            if draw.interrupted is not None:
-                raise draw.interrupted
-        return [prefix + draw.completion.text for draw in draws if draw.completion is not None]
+        return [prefix + text for text in await texts(ctx, "completer", request, path)]
 
     async def _verdicts(self, task: Task, ctx: Context, steps: Sequence[str]) -> dict[str, Any]:
         if self.judge is None:
@@ -291,8 +270,3 @@ def _first(usable: Sequence[Candidate], right: Sequence[bool], wanted: bool, mos
     """Return the first distinct solutions of a kind, at most `most`."""
     kind = {c.text: c for c, grade in zip(reversed(usable), reversed(right), strict=True) if grade == wanted}
     return list(reversed(kind.values()))[:most]
-
-
-def _append(file: Path, line: str) -> None:
-    with file.open("a", encoding="utf-8") as out:
-        out.write(line + "\n")

@@ -20,6 +20,7 @@ from typing import IO, Any
 from ponder._version import __version__
 from ponder.bench.folder_lock import lock
 from ponder.bench.job import Named
+from ponder.bench.torn_lines import repaired
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.store import Store
 from ponder.models.replay import FACTS, PROBLEMS, SAMPLES, SCHEMA, Recorded, read_facts, read_lines
@@ -30,7 +31,6 @@ __all__ = ["ARRAYS", "STORE", "PoolFolder", "distinct", "read_problems"]
 ARRAYS, STORE = "arrays.npz", "store.sqlite"
 # Of pool.json: a pool holds samples of one law.
 _FIXED = ("source", "files", "sampling", "seed", "task_seed", "logprobs")
-_BLOCK = 1 << 20
 
 
 class PoolFolder:
@@ -60,7 +60,7 @@ class PoolFolder:
             self.facts = self._merged(facts)
             self._write_problems(problems)
             self._write_facts()
-            _repair(self.path / SAMPLES)
+            repaired(self.path / SAMPLES)
             self._read_held()
             file = open(self.path / SAMPLES, "ab")  # noqa: SIM115 - held for the life of the folder
             self._open.append(file)
@@ -151,7 +151,7 @@ class PoolFolder:
     def _write_problems(self, problems: Sequence[Named]) -> None:
         """Append the problems that are not there yet; those that are must be the same."""
         file = self.path / PROBLEMS
-        _repair(file)
+        repaired(file)
         known = {named.problem.task.id: named for named in read_problems(self.path)}
         fresh = []
         for named in problems:
@@ -212,19 +212,3 @@ def _plain(value: Any) -> Any:
 
 def _fingerprint(facts: Mapping[str, Any]) -> str:
     return str(facts.get("model", {}).get("info", {}).get("fingerprint", ""))
-
-
-def _repair(path: Path) -> None:
-    """Cut what follows the last line break of a file, which is made where there is none."""
-    with open(path, "a+b") as file:
-        size = end = file.seek(0, os.SEEK_END)
-        while end:
-            start = max(0, end - _BLOCK)
-            file.seek(start)
-            found = file.read(end - start).rfind(b"\n")
-            if found >= 0:
-                end = start + found + 1
-                break
-            end = start
-        if end < size:
-            file.truncate(end)

@@ -1,7 +1,7 @@
 """Compute-optimal scaling: which configuration pays for which difficulty, and what choosing by difficulty saves.
 
 Paper: Snell et al. 2024, arXiv:2408.03314 (card 04); Liu et al. 2025, arXiv:2502.06703 (card 13). The analysis is in
-`optimum`; here is what is run and shown.
+`optimum`, its sections of the page in `optimum_page`; here is what is run.
 Differs: difficulty is estimated from a probe of a few samples (the paper draws 2048), and the probe is charged.
 Cost: the largest point of each curve, and the probe where its samples are not among them. Needs: a model, or recorded
 rows.
@@ -9,26 +9,19 @@ rows.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ponder.bench.curve import Point
-from ponder.bench.figure import figures
-from ponder.bench.findings import percent
 from ponder.bench.rows import Row
-from ponder.bench.studies.allocation import Picked
-from ponder.bench.studies.optimum import LARGER, OPTIMAL, PROBE, Exchange, Match, Optimum, exchange, find_optimum
-from ponder.bench.studies.page import Picture, Section, Study, Table
+from ponder.bench.studies.optimum import LARGER, PROBE, exchange, find_optimum
+from ponder.bench.studies.optimum_page import bins_section, curves_section, exchange_section, optimum_data
+from ponder.bench.studies.page import Study
 from ponder.bench.studies.recording import Turn
-from ponder.bench.studies.share_plot import Shares, draw_shares
-from ponder.bench.summary import Key
-from ponder.bench.svg_plot import draw_svg
 from ponder.core import registry
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.model import Model
-from ponder.numerics.intervals import Interval
 from ponder.planning.difficulty import Absolute, Difficulty
 
 __all__ = ["NAME", "Configuration", "compute_optimal", "compute_optimal_points", "compute_optimal_turns"]
@@ -196,12 +189,12 @@ def compute_optimal(
         ),
         warning=". ".join(filter(None, (warning, dropped, same, _ORACLE if difficulty.oracle else ""))),
         sections=(
-            _curves(found, margin),
-            _bins(found),
-            *([_exchange(exchanged, scale)] if exchanged and scale is not None else []),
+            curves_section(found, margin),
+            bins_section(found),
+            *([exchange_section(exchanged, scale)] if exchanged and scale is not None else []),
         ),
         notes=_NOTES,
-        data=_data(found, exchanged, difficulty, margin=margin, slack=slack),
+        data=optimum_data(found, exchanged, difficulty, margin=margin, slack=slack),
     )
 
 
@@ -220,174 +213,3 @@ def _describe(difficulty: Difficulty) -> str:
     else:
         bins = f"{binning.bins} bins of equal counts"
     return f"difficulty by {difficulty.estimator}, {bins}"
-
-
-def _curves(found: Optimum, margin: float) -> Section:
-    pictures = tuple(
-        Picture(
-            svg=draw_svg(
-                figure,
-                title="Accuracy against tokens",
-                axis_label="tokens per problem, all roles, probe included (log scale)",
-            ),
-            labels=tuple(series.label for series in figure.series),
-            caption="Uniform curves take one configuration for every question. Bars: 95 % intervals.",
-        )
-        for figure in figures(found.points)
-    )
-    rows = []
-    for point in found.points:
-        ceiling = f"{found.ceiling[point.n]:.0%}" if point.curve == OPTIMAL else ""
-        rows.append((point.curve, str(point.n), percent(point.accuracy), f"{point.tokens:,.0f}", ceiling))
-    return Section(
-        title="Accuracy against tokens",
-        note=f"The probe alone costs {found.probe:,.0f} tokens a question.",
-        pictures=pictures,
-        lines=tuple(_spell_match(match, margin) for match in found.matches),
-        tables=(Table(head=("curve", "n", "accuracy", "tokens", "hindsight"), rows=tuple(rows)),),
-    )
-
-
-def _spell_match(match: Match, margin: float) -> str:
-    ratio, change = match.ratio, match.difference
-    curve, n = match.base
-    against = f"{curve} @ {n}" + ("" if match.reached else " (its best, which is less accurate)")
-    said = "not worse" if match.shown else "worse" if change.high < 0 else "not shown to be as good"
-    return (
-        f"at most {match.budget} samples: {ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}] x the tokens of"
-        f" {against}, {100 * change.value:+.1f} points [{100 * change.low:+.1f}, {100 * change.high:+.1f}]: {said}"
-        f" at a margin of {100 * margin:g} points"
-    )
-
-
-def _bins(found: Optimum) -> Section:
-    counts = {name: sum(at == name for at in found.bin_of.values()) for name in found.bins}
-    last = dict(sorted(found.by_bin, key=lambda key: key[1]))  # the largest point of each curve
-    series = [
-        Shares(label=f"{curve} @ {n}" if n > 1 else curve, values=_across(found, (curve, n)))
-        for curve, n in last.items()
-    ]
-    axis = "questions by estimated difficulty, easiest first"
-    picture = Picture(
-        svg=draw_shares(found.bins, series, title="Accuracy by difficulty", axis=axis, joined=True),
-        labels=tuple(shown.label for shown in series),
-        caption="The largest point of each curve. Bars: 95 % Wilson intervals.",
-    )
-    head = ("curve", "n", *(f"{name} ({counts[name]})" for name in found.bins))
-    accuracy = tuple(
-        (curve, str(n), *(_spell(value) for value in _across(found, (curve, n)))) for curve, n in found.by_bin
-    )
-    chosen = tuple(
-        (f"at most {budget}", f"{fold + 1}", *_choices(found, budget, fold))
-        for budget in found.policies
-        for fold in (0, 1)
-    )
-    return Section(
-        title="By difficulty",
-        note="Bins from the easiest; in brackets, how many questions.",
-        pictures=(picture,),
-        tables=(
-            Table(title="Accuracy", head=head, rows=accuracy),
-            Table(
-                title="What was chosen, on the questions of the other fold",
-                head=("samples", "fold", *found.bins),
-                rows=chosen,
-            ),
-        ),
-    )
-
-
-def _across(found: Optimum, key: Key) -> tuple[Interval | None, ...]:
-    return tuple(found.by_bin[key].get(name) for name in found.bins)
-
-
-def _choices(found: Optimum, budget: int, fold: int) -> tuple[str, ...]:
-    policy = found.policies[budget][fold]
-    cells = []
-    for name in found.bins:
-        choice = policy.table.get(name)
-        taken = choice or policy.otherwise
-        curve, n = taken.key
-        cells.append(f"{curve} @ {n} ({taken.questions})" if choice else f"{curve} @ {n} (no question; over all bins)")
-    return tuple(cells)
-
-
-def _exchange(found: Sequence[Exchange], scale: float) -> Section:
-    rows = tuple(
-        (
-            "inference alone" if math.isinf(entry.ratio) else f"R = {entry.ratio:g}",
-            f"{entry.multiplier:.1f}",
-            "none" if entry.budget is None else f"at most {entry.budget} samples",
-            entry.bin,
-            str(entry.questions),
-            "–" if entry.small is None else f"{entry.small:.0%}",
-            "–" if entry.large is None else f"{entry.large:.0%}",
-            "–" if entry.difference is None else _points(entry.difference),
-        )
-        for entry in found
-    )
-    return Section(
-        title="Exchange with a larger model",
-        note=f"The larger model has {scale:.3g} x the parameters and answers once, greedily. R: inference tokens over"
-        " pretraining tokens. At equal FLOPs the small model may multiply its inference so much; it takes the largest"
-        " affordable point of its compute-optimal curve.",
-        tables=(
-            Table(
-                head=("R", "multiplier", "affordable", "bin", "questions", "small", "larger", "difference, points"),
-                rows=rows,
-            ),
-        ),
-    )
-
-
-def _data(
-    found: Optimum, exchanged: Sequence[Exchange], difficulty: Difficulty, *, margin: float, slack: float
-) -> dict[str, Any]:
-    return {
-        "difficulty": {"estimator": difficulty.estimator, "oracle": difficulty.oracle, "bins": list(found.bins)},
-        "margin": margin,
-        "slack": slack,
-        "uniform": found.uniform,
-        "probe_tokens": found.probe,
-        "dropped": found.dropped,
-        "points": [
-            {
-                "curve": point.curve,
-                "n": point.n,
-                "accuracy": None if point.accuracy is None else point.accuracy._asdict(),
-                "tokens": point.tokens,
-            }
-            for point in found.points
-        ],
-        "by_bin": [
-            {"curve": curve, "n": n, "bin": name, **value._asdict()}
-            for (curve, n), across in found.by_bin.items()
-            for name, value in across.items()
-        ],
-        "questions": {question.id: question.value for question in found.questions},
-        "picked": {budget: [_picked(entry) for entry in entries] for budget, entries in found.picked.items()},
-        "hindsight": dict(found.ceiling),
-        "matches": [
-            {**m._asdict(), "difference": m.difference._asdict(), "ratio": m.ratio._asdict()} for m in found.matches
-        ],
-        "exchange": [
-            {
-                **e._asdict(),
-                "ratio": None if math.isinf(e.ratio) else e.ratio,
-                "difference": None if e.difference is None else e.difference._asdict(),
-            }
-            for e in exchanged
-        ],
-    }
-
-
-def _picked(entry: Picked) -> dict[str, Any]:
-    return {**entry._asdict(), "outcome": entry.outcome._asdict()}
-
-
-def _spell(value: Interval | None) -> str:
-    return "–" if value is None else f"{value.value:.0%} [{100 * value.low:.0f}, {100 * value.high:.0f}]"
-
-
-def _points(value: Interval) -> str:
-    return f"{100 * value.value:+.0f} [{100 * value.low:+.0f}, {100 * value.high:+.0f}]"

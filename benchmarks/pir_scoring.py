@@ -1,11 +1,17 @@
 """How many tokens importance of steps reads: naive removal, removal with kept prompts, arrival. Counts, no clock.
 
-    python benchmarks/pir_scoring.py [--model hf:smollm2] [--traces 3] [--steps 12] [--functional 0.35]
+    python benchmarks/pir_scoring.py [--model hf:smollm2] [--traces 3] [--steps 12] [--functional 0.35] [--ratio 0.3]
 
 Traces are made here: arithmetic in steps of some 40 words, a share of which checks, tries another way or corrects.
 One pass is the question, the trace and the answer read once. Goal of the issue: at most 2 passes with prefix reuse.
-"removal" is the paper's PIR and exact: what follows a removed step must be read anew, so kept prompts halve it at best;
-"arrival" reaches the goal and is another number: the rank correlation says how near it comes.
+
+"removal" is the paper's PIR and exact. Behind a removed step each token stands after another text, so a causal model
+has to read it once for each removal: no schedule, batch or tree of prompts reads fewer tokens than there are different
+beginnings of all the texts, which is what "least for exact scores" counts. With steps spread evenly it is about
+1 + functional / 2, so that 2 passes are enough for two functional steps and for no more.
+"deciding" are the same exact scores, of those steps alone whose score decides what goes at `--ratio`: a kind of which
+no step goes, or every one, is not scored. The same steps go, which is checked here.
+"arrival" reads each step once and is another number: the rank correlation says how near it comes.
 """
 
 from __future__ import annotations
@@ -15,9 +21,11 @@ import asyncio
 import random
 import statistics
 
-from ponder import Context, Meter, Task, Trace, load
+from ponder import Context, Meter, Request, Task, Trace, load
 from ponder.core.model import Model
 from ponder.numerics.confidence import rank_correlation
+from ponder.numerics.trace_pruning import prune, undecided, whole
+from ponder.numerics.trace_steps import classify_step, without_conclusion
 from ponder.verifiers._importance import Importance, Scoring, step_importance
 
 LOOKS_BACK = (
@@ -51,51 +59,67 @@ def make_trace(steps: int, functional: float, rng: random.Random) -> tuple[Task,
 
 
 async def measure(model: Model, options: argparse.Namespace) -> None:
-    """Score each trace both ways and print the ratios."""
+    """Score each trace in every way and print the ratios."""
     rng = random.Random(options.seed)
-    ratios: dict[str, list[float]] = {"naive removal": [], "removal": [], "arrival": []}
+    ratios: dict[str, list[float]] = {}
     ranks = []
     for number in range(options.traces):
         task, steps, places, answer = make_trace(options.steps, options.functional, rng)
         if not places:
             continue
+        kinds = [classify_step(step) for step in steps]
+        deciding = undecided(kinds, options.ratio)
+        ways = (("removal", "removal", places), ("deciding", "removal", deciding), ("arrival", "arrival", places))
         found: dict[str, Importance] = {}
-        once = 0
-        for way in ("removal", "arrival"):
+        for name, way, scored in ways:
             ctx = Context(models={"policy": model}, meter=Meter(None), trace=Trace())
             # Another first word, so that what one way has read is not kept for the other.
-            asked = Task.of(f"{way} {number}. {task.prompt}", answer="number")
-            found[way] = await step_importance(ctx, asked, steps, places, answer, Scoring(way=way))
-            if found[way].problem:
-                raise SystemExit(f"not scored: {found[way].problem}")
-            if way == "removal":
-                alone = Context(models={"policy": model}, meter=Meter(None), trace=Trace())
-                one = await step_importance(
-                    alone, Task.of(f"once {asked.prompt}", answer="number"), steps, places[:1], answer, Scoring(way=way)
-                )
-                # Two passes with one removal: the whole trace, and the trace without its first functional step.
-                once = (one.tokens + _step_tokens(model, steps[places[0]])) // 2
-        removal, arrival = found["removal"], found["arrival"]
-        ratios["naive removal"].append(removal.tokens / once)
-        ratios["removal"].append((removal.tokens - removal.cached) / once)
-        ratios["arrival"].append((arrival.tokens - arrival.cached) / once)
-        rank = rank_correlation([removal.scores[at] for at in places], [arrival.scores[at] for at in places])
+            asked = Task.of(f"{name} {number}. {task.prompt}", answer="number")
+            scoring = Scoring(way=way)  # type: ignore[arg-type]  # one of the two
+            found[name] = await step_importance(ctx, asked, steps, scored, answer, scoring)
+            if found[name].problem:
+                raise SystemExit(f"not scored: {found[name].problem}")
+        once, least = _least(model, task, steps, places, answer)
+        known = {**whole(kinds, options.ratio), **found["deciding"].scores}
+        same = prune(kinds, known, options.ratio) == prune(kinds, found["removal"].scores, options.ratio)
+        passes = {
+            "naive removal": found["removal"].tokens / once,
+            "removal": _read(found["removal"]) / once,
+            "least for exact scores": least / once,
+            "deciding": _read(found["deciding"]) / once,
+            "arrival": _read(found["arrival"]) / once,
+        }
+        for name, value in passes.items():
+            ratios.setdefault(name, []).append(value)
+        rank = rank_correlation(*([found[way].scores[at] for at in places] for way in ("removal", "arrival")))
         ranks += [] if rank is None else [rank]
         print(
-            f"trace {number}: {len(steps)} steps, {len(places)} functional, one pass {once} tokens;"
-            + ", ".join(f" {name} {values[-1]:.2f}" for name, values in ratios.items())
+            f"trace {number}: {len(steps)} steps, {len(places)} functional, of which {len(deciding)} decide; one pass"
+            f" {once} tokens; the same steps go: {'yes' if same else 'NO'};"
+            + ",".join(f" {name} {value:.2f}" for name, value in passes.items())
         )
     for name, values in ratios.items():
-        if values:
-            print(f"{name}: {statistics.fmean(values):.2f} passes (worst {max(values):.2f}; goal 2)")
+        print(f"{name}: {statistics.fmean(values):.2f} passes (worst {max(values):.2f}; goal 2)")
     if ranks:
         print(f"rank correlation of removal and arrival: {statistics.fmean(ranks):+.2f}")
 
 
-def _step_tokens(model: Model, step: str) -> int:
-    from ponder import Request
+def _read(found: Importance) -> int:
+    return found.tokens - found.cached
 
-    return model.count(Request(prompt=step)).tokens
+
+def _least(model: Model, task: Task, steps: list[str], places: list[int], answer: str) -> tuple[int, int]:
+    """Return the tokens of one pass, and those that exact scores of these steps need at least."""
+    shown, scoring = without_conclusion(steps, answer), Scoring()
+
+    def tokens(kept: list[str], end: str) -> int:
+        text = "".join(kept).rstrip() + end if end else "".join(kept)
+        return model.count(Request(messages=task.messages, prefix=text)).tokens
+
+    end = f"{scoring.lead} {answer}"
+    once = tokens(shown, end)
+    anew = (tokens([*shown[:at], *shown[at + 1 :]], end) - tokens(shown[:at], "") for at in places)
+    return once, once + sum(anew)
 
 
 async def main() -> None:
@@ -105,6 +129,7 @@ async def main() -> None:
     parser.add_argument("--traces", type=int, default=3)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--functional", type=float, default=0.35)
+    parser.add_argument("--ratio", type=float, default=0.3)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     model = load(options.model)

@@ -41,6 +41,8 @@ GUIDES = {
     "guides/researcher.md": "Compare methods at equal cost",
     "guides/tuning.md": "From your tasks to a policy",
     "guides/harnesses.md": "Under inspect-ai and lm-eval",
+    "guides/decomposition.md": "Split up, talk, prepare",
+    "guides/thinking.md": "Think longer, judge, be sure",
     "guides/white-box.md": "Logits and hidden states",
     "guides/adapt.md": "Adapt a classifier to its stream",
     "guides/planned.md": "What is planned",

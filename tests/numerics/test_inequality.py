@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -91,3 +92,18 @@ def test_letters_come_before_symbols(text: str, letter: str) -> None:
 )
 def test_a_bound_loses_its_name(text: str) -> None:
     assert unnamed_bound(text) == "\\frac{1}{2}"
+
+
+def test_the_bound_of_the_card_is_what_a_search_finds() -> None:
+    """Card 19, check 5: the least C with xy(y+4z) + yz(z+4x) + zx(x+4y) <= C for positive x + y + z = 1 is 5/9."""
+    rng = random.Random(0)
+    best = 0.0
+    for _ in range(20_000):
+        x, y, z = (rng.expovariate(1) for _ in range(3))
+        x, y, z = (part / (x + y + z) for part in (x, y, z))
+        best = max(best, x * y * (y + 4 * z) + y * z * (z + 4 * x) + z * x * (x + 4 * y))
+    exact = evaluate(r"\frac{5}{9}")
+    assert exact is not None
+    assert best <= exact
+    assert best == pytest.approx(exact, abs=2e-3)
+    assert numeric_check("1/3*1/3*(1/3+4/3)*3", "5/9", tolerance=1e-12)

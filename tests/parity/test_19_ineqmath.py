@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
+from ponder.bench.studies.inequality_proofs import inequality_proofs
 from ponder.numerics import inequality
 from ponder.numerics.judging import Confusion
+from ponder.planning.difficulty import Evidence
+from ponder.tasks.inequalities import Inequalities
 from ponder.verifiers.answers.bound import BoundAnswer
+from ponder.verifiers.inequality_judges import FLAWS
+from tests.bench.studies.study_worlds import row
 from tests.parity.cases import Case, Kind, Kinds, each_case
 
 Inputs = Mapping[str, Any]
@@ -51,6 +56,30 @@ def checked(given: Inputs) -> dict[str, Any]:
     return {"abs_difference": abs(left - right), "passes": passes}
 
 
+def joined(given: Inputs) -> dict[str, Any]:
+    """The rule itself, and the study that joins rows of the five judges by it."""
+    final, *flaws = (bool(verdict) for verdict in given["final_toy_gap_approx_comp"])
+    problem = Inequalities().generate(1, seed=0)[0]
+    rows = [
+        row(
+            problem.task.id,
+            "best_of_n",
+            1,
+            right=final,
+            verifier="inequality_judges",
+            judging={"flaws": [flaw]},
+            evidence=Evidence(groups=(0,), scores=(float(sound),), grades=(final,)),
+        )
+        for flaw, sound in zip(FLAWS, flaws, strict=True)
+    ]
+    (model,) = inequality_proofs(rows, [problem]).data["models"]
+    (solution,) = model["solutions"]
+    assert solution["overall"] == inequality.overall([final, *flaws])
+    assert model["shares"]["all"]["overall"][0] == float(solution["overall"])
+    assert model["shares"]["all"]["answer"][0] == float(final)
+    return {"overall": solution["overall"]}
+
+
 KINDS: Kinds = {
     ("locate", "released"): Kind(lambda i: {"located": inequality.locate(i["text"])}, 0),
     ("relation", "released"): Kind(option, 0),
@@ -60,9 +89,7 @@ KINDS: Kinds = {
     ("bound_equivalence", "paper"): Kind(equivalent, 0),
     ("score", "released"): Kind(lambda i: inequality.score_table(i["items"], parity="released"), 1e-9),
     ("score", "paper"): Kind(lambda i: inequality.score_table(i["items"]), 1e-9),
-    ("overall", "paper"): Kind(
-        lambda i: {"overall": inequality.overall([bool(v) for v in i["final_toy_gap_approx_comp"]])}, 0
-    ),
+    ("overall", "paper"): Kind(joined, 0),
     ("judge_metrics", "paper"): Kind(metrics, 1e-9),
     ("numeric_check", "paper"): Kind(checked, 1e-9),
 }

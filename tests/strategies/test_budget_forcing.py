@@ -10,6 +10,8 @@ from ponder import Budget, Result, Sampling, ScriptedModel, Task, solve, solve_s
 from ponder.core.access import Access
 from ponder.core.errors import AccessDenied, ConfigError, ProviderError
 from ponder.core.model import Model, Request
+from ponder.models.openai import OpenAI
+from tests.models.fault_server import FaultServer
 
 
 def thinker(*pieces: str, answer: str = "42") -> ScriptedModel:
@@ -120,3 +122,26 @@ async def test_the_embedded_model_stays_within_its_thinking_budget(embedded: Mod
     assert 0 < candidate.metadata["thinking_tokens"] <= 24
     assert result.usage["policy"].completion_tokens <= 24 + 24
     assert result.usage["policy"].calls == 2 + candidate.metadata["cues"]
+
+
+async def test_on_a_server_the_assistants_turn_is_continued_with_stop_strings() -> None:
+    async with FaultServer(continues=True) as server:
+        model = OpenAI.from_spec(f"{server.url}#stub", kind="vllm")
+        result = await solve("How many?", model=model, method="budget_forcing", thinking=500, cues=1, answer=9)
+        await model.close()
+    first, waited, answered = server.seen
+    opened = [body["messages"][-1] for body in server.seen]
+    assert [turn["role"] for turn in opened] == ["assistant"] * 3
+    assert opened[0]["content"] == "<think>\n"
+    assert opened[1]["content"].rstrip().endswith("Wait")
+    assert "</think>" in opened[2]["content"]
+    assert opened[2]["content"].startswith(opened[1]["content"])
+    assert all(body["continue_final_message"] is True for body in server.seen)
+    assert first["stop"] == waited["stop"] == ["</think>"]
+    assert "stop" not in answered
+    assert (first["max_tokens"], answered["max_tokens"]) == (500, 9)
+    assert waited["max_tokens"] < 499  # less what was thought, and the cue
+    candidate = result.candidates[0]
+    assert candidate.metadata["cues"] == 1
+    assert candidate.metadata["thinking_tokens"] == 500 - waited["max_tokens"] + 1
+    assert result.answer == "four"

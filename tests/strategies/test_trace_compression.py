@@ -67,9 +67,12 @@ async def test_where_nothing_goes_there_is_no_second_call() -> None:
 
 
 async def test_arrival_and_the_most_steps() -> None:
-    result = await run(way="arrival", steps=1, ratio=1.0)
+    result = await run(way="arrival", steps=1, ratio=0.5)
     assert result.candidates[0].metadata["importance"] == {"2": 0.0}
     assert result.usage["scorer"].calls == 2
+    whole = await run(ratio=1.0)  # both checks go, whatever they score
+    assert whole.candidates[0].metadata["kept"] == [0, 3]
+    assert "scorer" not in whole.usage
     none = await run(steps=0, ratio=1.0)
     assert none.cost.calls == 1
 
@@ -94,3 +97,24 @@ async def test_faults_keep_the_first_answer() -> None:
 async def test_bad_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         await run(**wrong)
+
+
+async def test_a_model_can_label_what_has_no_marker() -> None:
+    trace = (
+        "We count the bags and apples.\n\nThe sum fits what the story says, so it is fine.\n\nSo there are 12 apples."
+    )
+    policy = KeyWords(replies=lambda request, number: trace if len(request.messages) == 1 else "The answer is 12.")
+    labeler = ScriptedModel(replies=["1: progressive\n2: verification\n3: progressive"])
+    by_rules = await run(policy, ratio=1.0, roles={"labeler": labeler})
+    assert (by_rules.candidates[0].metadata["kinds"], by_rules.usage["policy"].calls) == (["P", "P", "P"], 1)
+    asked = await run(policy, ratio=1.0, labels="model", roles={"labeler": labeler})
+    assert asked.candidates[0].metadata["kinds"] == ["P", "V", "P"]
+    assert asked.candidates[0].metadata["kept"] == [0, 2]
+    assert asked.usage["labeler"].calls == 1
+    unread = await run(policy, ratio=1.0, labels="model", roles={"labeler": ScriptedModel(replies=["hm"])})
+    assert "not labelled by the model" in unread.detail
+    assert unread.candidates[0].metadata["kinds"] == ["P", "P", "P"]
+    ended = await run(policy, labels="model", roles={"labeler": labeler}, budget=Budget(calls=1))
+    assert (ended.answer, ended.candidates[0].metadata["kept"]) == ("12", [0, 1, 2])
+    with pytest.raises(ConfigError):
+        await run(policy, labels="dice")

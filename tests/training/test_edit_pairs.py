@@ -59,8 +59,30 @@ def test_files_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        ({"original": "a", "edited": "b", "initial_score": 3, "final_score": 8}, ("a", "b", 3.0, 8.0)),
+        ({"preedit": "a", "postedit": "b"}, ("a", "b", None, None)),
+        ({"draft": "a", "edited": "b", "draft_score": 0, "edited_score": 10}, ("a", "b", 0.0, 10.0)),
+        ({"draft": "a", "edited": None, "score": 4.5}, ("a", None, 4.5, None)),
+        ({"paragraph": "a", "zscore": 1.93}, ("a", None, 1.93, None)),
+        ({"text": "a", "score": 9}, ("a", None, 9.0, None)),
+        ({"p1": "a", "p2": "b", "reference_preference": "2"}, ("a", "b", None, None)),
+        ({"p1": "a", "p2": "b", "reference_preference": "1"}, ("b", "a", None, None)),
+        ({"paragraph1": "a", "paragraph2": "b", "reference_preference": 2}, ("a", "b", None, None)),
+    ],
+)
+def test_every_form_that_is_documented_is_read(row: dict[str, object], wanted: tuple, tmp_path: Path) -> None:
+    file = tmp_path / "edits.jsonl"
+    file.write_text(json.dumps({**row, "other": "column"}) + "\n", encoding="utf-8")
+    (pair,) = read_pairs(file)
+    assert (pair.draft, pair.edited, pair.draft_score, pair.edited_score) == wanted
+
+
+@pytest.mark.parametrize(
     "text",
-    ["", "[]", "{", "[{]", "3", '{"edited": "b"}', '{"draft": " "}', '{"draft": "a", "score": 11}',
+    ['{"p1": "a", "reference_preference": "1"}', '{"p1": "a", "p2": "b", "reference_preference": "tie"}',
+     "", "[]", "{", "[{]", "3", '{"edited": "b"}', '{"draft": " "}', '{"draft": "a", "score": 11}',
      '{"draft": "a", "score": true}', '{"draft": 5}'],
 )  # fmt: skip
 def test_broken_files_are_refused(text: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ponder import ScriptedModel
+from ponder import Request, ScriptedModel
 from ponder.core.errors import AccessDenied, BadInput, ConfigError, EndpointDown, ProviderError
 from ponder.training.trace_pruning import TracePruning, prune_traces
 from ponder.training.trace_records import TraceRecord, read_traces
@@ -127,3 +127,74 @@ async def test_faults(tmp_path: Path) -> None:
         await prune_traces(ScriptedModel(), [record], SETTINGS)
     with pytest.raises(ConfigError):
         TracePruning(ratio=1.5)
+
+
+async def test_only_what_decides_needs_scores_and_the_same_steps_go() -> None:
+    """One check of its kind at 0.3 stays whatever it scores; two at 0.5 are compared; all at 1 go unread."""
+    trace = f"{STEPS[0]}{STEPS[1]}{STEPS[2]}Alternatively, another way to see it is this.\n\n{STEPS[3]}"
+    record = TraceRecord.from_json(tagged(trace))
+    for ratio, calls in ((0.0, 0), (0.2, 0), (0.5, 3), (1.0, 0)):
+        settings: dict[str, Any] = {"ratio": ratio, "least_words": 2}
+        (every,) = await prune_traces(KeyWords(), [record], TracePruning(**settings))
+        model = KeyWords()
+        (few,) = await prune_traces(model, [record], TracePruning(**settings, scores="deciding"))
+        assert few.record.trace == every.record.trace
+        assert [kept for _, _, kept in few.steps] == [kept for _, _, kept in every.steps]
+        assert len(model.scored) == calls
+        known = [(score, other) for (_, score, _), (_, other, _) in zip(few.steps, every.steps, strict=True)]
+        assert all(score is None or score == other for score, other in known)
+
+
+async def test_a_model_can_part_the_trace_and_label_its_steps() -> None:
+    trace = "We count bags.\n\nWe count apples.\n\nThe sum is as it should be.\n\nSo 12 it is."
+
+    def reply(request: Request, number: int) -> str:
+        parts = "<pieces>" in request.messages[-1].text
+        return "Steps: 1, 3, 4" if parts else "1: progressive\n2: verification\n3: progressive"
+
+    labeler = ScriptedModel(replies=reply)
+    (made,) = await prune_traces(
+        KeyWords(),
+        [TraceRecord.from_json(tagged(trace))],
+        TracePruning(ratio=1.0, split="model", labels="model"),
+        labeler=labeler,
+    )
+    assert [kind for kind, _, _ in made.steps] == ["P", "V", "P"]
+    assert made.record.trace == trace.replace("The sum is as it should be.\n\n", "")
+    assert (made.labelled, made.usage["labeler"].calls, made.problem) == (3, 2, "")
+    (unread,) = await prune_traces(
+        KeyWords(),
+        [TraceRecord.from_json(tagged(trace))],
+        TracePruning(ratio=1.0, labels="model", least_words=2),
+        labeler=ScriptedModel(replies=["I would rather not say."]),
+    )
+    assert unread.record.trace == trace  # progressive steps are never dropped
+    assert "no label for step 1" in unread.problem
+    refused: list[dict[str, Any]] = [{"scores": "some"}, {"split": "dice"}, {"labels": "dice"}, {"rank": "dice"}]
+    for wrong in refused:
+        with pytest.raises(ConfigError):
+            TracePruning(**wrong)
+
+
+async def test_baselines_drop_as_many_steps_by_chance_or_of_any_kind() -> None:
+    """Card 59, check 7: PIR always keeps the one check that the answer needs; chance keeps it half of the time."""
+    kept = {"pir": 0, "random": 0, "any": 0}
+    for number in range(60):
+        record = TraceRecord.from_json({**tagged(TRACE), "messages": [
+            {"role": "user", "content": f"How many, case {number}?"}, tagged(TRACE)["messages"][1]]})  # fmt: skip
+        for rank in kept:
+            model = KeyWords()
+            settings = TracePruning(ratio=0.5, least_words=2, rank=rank)  # type: ignore[arg-type]
+            (made,) = await prune_traces(model, [record], settings)
+            assert sum(not stays for *_, stays in made.steps) == 1
+            kept[rank] += "KEY" in made.record.trace
+            assert len(model.scored) == {"pir": 3, "random": 0, "any": 5}[rank]
+    assert (kept["pir"], kept["any"]) == (60, 60)
+    assert 15 <= kept["random"] <= 45
+    record = TraceRecord.from_json(tagged(TRACE))
+    (lost,) = await prune_traces(
+        KeyWords(error=ProviderError("lost"), breaks_after=2),
+        [record],
+        TracePruning(ratio=0.5, least_words=2, rank="any"),
+    )
+    assert lost.record.trace == TRACE

@@ -43,6 +43,16 @@ async def test_removal_reads_the_trace_and_then_each_shorter_one_from_the_last_s
     assert 0 < found.cached < found.tokens
 
 
+@pytest.mark.parametrize("functional", [(1,), (1, 3), (1, 2, 3), (0, 1, 2, 3)])
+async def test_removal_reads_no_word_that_any_schedule_could_spare(functional: tuple[int, ...]) -> None:
+    """A causal model has to read each word once behind each different beginning: those are counted here one by one."""
+    model = KeyWords()
+    found = await importance(model, functional)
+    texts = [[*TASK.prompt.split(), *prefix.split(), "12"] for prefix in model.scored]
+    beginnings = {tuple(words[: at + 1]) for words in texts for at in range(len(words))}
+    assert found.tokens - found.cached == len(beginnings)
+
+
 async def test_arrival_reads_each_word_of_the_trace_once() -> None:
     model = KeyWords()
     found = await importance(model, way="arrival")

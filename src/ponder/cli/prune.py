@@ -32,7 +32,22 @@ def prune(
     way: Annotated[
         str, typer.Option(help="How steps are scored: removal (the paper's), or arrival, which reads far less.")
     ] = "removal",
-    least_words: Annotated[int, typer.Option(min=1, help="Fewest words of a step.")] = 30,
+    scores: Annotated[
+        str,
+        typer.Option(help="Score all functional steps, or only the deciding ones: the same go, with less reading."),
+    ] = "all",
+    rank: Annotated[
+        str,
+        typer.Option(help="What goes first: pir, or a baseline: random functional steps, or any steps by importance."),
+    ] = "pir",
+    labels: Annotated[
+        str, typer.Option(help="Who labels steps without a marker phrase: rules (they stay), or model.")
+    ] = "rules",
+    split: Annotated[str, typer.Option(help="Who parts a trace into steps: rules, or model.")] = "rules",
+    labeler: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Parts and labels.  [default: the model that scores]")
+    ] = None,
+    least_words: Annotated[int, typer.Option(min=1, help="Fewest words of a step that rules part off.")] = 30,
     lead: Annotated[str, typer.Option(help="What stands between a trace and its answer.")] = "\\n\\nThe answer is",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -48,10 +63,18 @@ def prune(
     if way not in ("removal", "arrival"):
         raise ConfigError(f"--way must be removal or arrival, got {way!r}")
     scoring = Scoring(way=way, lead=lead.replace("\\n", "\n"))  # type: ignore[arg-type]  # checked
-    settings = TracePruning(ratio=ratio, least_words=least_words, scoring=scoring)
+    settings = TracePruning(
+        ratio=ratio,
+        least_words=least_words,
+        scoring=scoring,
+        scores=scores,  # type: ignore[arg-type]  # it refuses what it is not
+        rank=rank,  # type: ignore[arg-type]  # the same
+        split=split,  # type: ignore[arg-type]  # the same
+        labels=labels,  # type: ignore[arg-type]  # the same
+    )
     records = read_traces(traces)
     try:
-        found = asyncio.run(_prune(model, records, settings, out))
+        found = asyncio.run(_prune(model, labeler, records, settings, out))
     except (KeyboardInterrupt, asyncio.CancelledError):
         tell("ponder: aborted; what was pruned is in the file")
         raise typer.Exit(exits.ABORTED) from None
@@ -60,7 +83,11 @@ def prune(
         raise typer.Exit(exits.of_run(found[-1].stopped, answered=True))
 
 
-async def _prune(model: str, records: Sequence[TraceRecord], settings: TracePruning, out: Path) -> list[Pruned]:
+async def _prune(
+    model: str, labeler: str | None, records: Sequence[TraceRecord], settings: TracePruning, out: Path
+) -> list[Pruned]:
+    from contextlib import AsyncExitStack
+
     from ponder.cli.console import tell
     from ponder.cli.interrupts import interruptible
     from ponder.core.solve import Control, load
@@ -72,12 +99,16 @@ async def _prune(model: str, records: Sequence[TraceRecord], settings: TracePrun
         if done * 10 // total != (done - 1) * 10 // total:
             tell(f"{done} of {total} traces done")
 
-    opened = load(model)
-    try:
+    async with AsyncExitStack() as stack:
+        opened = load(model)
+        stack.push_async_callback(opened.close)
+        helper = None if labeler is None else load(labeler)
+        if helper is not None:
+            stack.push_async_callback(helper.close)
         with interruptible(control, tell):
-            return await prune_traces(opened, records, settings, file=out, control=control, progress=progress)
-    finally:
-        await opened.close()
+            return await prune_traces(
+                opened, records, settings, file=out, labeler=helper, control=control, progress=progress
+            )
 
 
 def _report(found: Sequence[Pruned], out: Path, asked: int, *, as_json: bool) -> None:
@@ -103,6 +134,7 @@ def _report(found: Sequence[Pruned], out: Path, asked: int, *, as_json: bool) ->
         "tokens_after": after,
         "steps": {kind: {"all": all_, "kept": kept} for kind, (all_, kept) in kinds.items()},
         "cached_tokens": cached,
+        "labelled_by_model": sum(one.labelled for one in found),
         "with_problems": problems,
         "usage": {role: used.to_json() for role, used in usage.items()},
     }
@@ -115,10 +147,10 @@ def _report(found: Sequence[Pruned], out: Path, asked: int, *, as_json: bool) ->
         f"{len(found)} of {asked} traces: {before:,} tokens before, {after:,} after{saved}",
         *(f"{names[kind]}: {kept} of {all_} steps kept" for kind, (all_, kept) in kinds.items()),
         *(
-            f"{role}: {spell_usage(used)}, {cached:,} prompt tokens of it not read again"
+            f"{role}: {spell_usage(used)}" + (f", {cached:,} prompt tokens of it not read again" * (role == "scorer"))
             for role, used in usage.items()
         ),
     ]
     if problems:
-        lines.append(f"{problems} traces have steps that could not be scored; these stay (see the file)")
+        lines.append(f"{problems} traces have steps that could not be labelled or scored; these stay (see the file)")
     show(*lines, str(out))

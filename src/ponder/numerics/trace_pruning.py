@@ -27,6 +27,8 @@ __all__ = [
     "prune_any",
     "prune_at_random",
     "removals",
+    "undecided",
+    "whole",
 ]
 
 # Progressive, verification, multi-method validation, error correction.
@@ -69,6 +71,31 @@ def removals(count: int, ratio: float) -> int:
     if not 0 <= ratio <= 1:
         raise ConfigError(f"ratio must be in [0, 1], got {ratio!r}")
     return math.floor(ratio * count + 0.5 + _SLACK)
+
+
+def undecided(kinds: Sequence[str], ratio: float) -> tuple[int, ...]:
+    """Return the places of the functional steps whose scores decide what goes, in order.
+
+    Of a kind of which no step goes, or every one, the scores decide nothing: `prune` gives the same without them, where
+    steps of a kind that goes whole are given any score.
+
+    Args:
+        kinds: of each step, "P", "V", "M" or "E".
+        ratio: share of each functional kind that goes, in [0, 1].
+
+    Raises:
+        ConfigError: ratio outside [0, 1].
+    """
+    counts = {kind: sum(one == kind for one in kinds) for kind in FUNCTIONAL}
+    open_ = {kind for kind, count in counts.items() if 0 < removals(count, ratio) < count}
+    return tuple(at for at, kind in enumerate(kinds) if kind in open_)
+
+
+def whole(kinds: Sequence[str], ratio: float) -> dict[int, float]:
+    """Return a score of 0 for each step of a kind that goes whole, which `prune` needs and nothing has to measure."""
+    counts = {kind: sum(one == kind for one in kinds) for kind in FUNCTIONAL}
+    gone = {kind for kind, count in counts.items() if count and removals(count, ratio) == count}
+    return {at: 0.0 for at, kind in enumerate(kinds) if kind in gone}
 
 
 def prune(kinds: Sequence[str], scores: Mapping[int, float], ratio: float) -> tuple[int, ...]:

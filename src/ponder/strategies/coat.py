@@ -10,7 +10,7 @@ are in `ponder.numerics.action_thought` and `ponder.numerics.reinforce`.
 Cost: 1 + `rounds` calls; each restart reads again what it keeps.
 Needs: continuation of a given prefix where `rounds` > 0; text alone otherwise.
 When: Satori and models like it, served with special tokens kept in the text:
-    ponder solve "..." --method coat --set marks=tokens --set rounds=0 -m http://localhost:8000/v1#Satori-7B-Round2
+    ponder solve "..." --method coat --set marks=tokens --set rounds=0 -m openai:http://localhost:8000/v1#Satori-7B-Round2
 When not: models that were not trained to reflect turn right answers into wrong ones about as often as the reverse:
 see the answers before and after each restart in the candidates.
 """

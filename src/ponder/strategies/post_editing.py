@@ -9,7 +9,7 @@ Cost: 1 call of the policy, 2 of the role "editor" (1 without thinking), 1 of th
 Needs: continuation of a given prefix from both models. Source text and languages come from the task's metadata
 ("source", "source_language", "target_language"); without them the request itself is shown as the source.
 When: drafts of a cheap model and an editor that thinks:
-    ponder solve "..." --method post_editing -m http://localhost:8000/v1#small --role editor=http://host/v1#Qwen3-8B
+    ponder solve "..." --method post_editing -m openai:http://localhost:8000/v1#small --role editor=openai:http://host/v1#big
 When not: an editor that does not think.
 """
 

@@ -4,9 +4,11 @@ Paper: Xiao et al. 2025, arXiv:2505.19187 (LIMOPro, card 59): functional steps (
 correction) with the lowest perplexity-based importance go, of each kind a share; progressive steps stay.
 Differs: the paper prunes training data with the gold answer; here the trace of this very run is pruned at inference,
 for the answer that it came to itself, and the model answers anew with the short trace in place of the long one. Steps
-and kinds come from rules instead of a strong model. Without access to scores (or with importance="order") the latest
-functional steps go first, which is no measure of importance. The result says which of the two was done.
-Cost: 2 calls of the policy (1 where nothing is dropped), and for each functional step a pass of the role "scorer".
+and kinds come from rules alone unless labels="model". Only steps whose score decides what goes are scored. Without
+access to scores (or with importance="order") the latest functional steps go first, which is no measure of importance.
+The result says which of the two was done.
+Cost: 2 calls of the policy (1 where nothing is dropped), for each step that is scored a pass of the role "scorer", and
+with labels="model" a call of the role "labeler" for each 24 steps.
 Needs: nothing beyond text; `Access.SCORE` for importance by perplexity.
 When: a trace goes on being used (agents, several turns, several answers from one thought) and its length is what costs.
 When not: short traces, or a single answer: the second call costs more than the trace saves.
@@ -28,11 +30,16 @@ from ponder.core.registry import strategies
 from ponder.core.result import Result
 from ponder.core.task import Message, Task
 from ponder.engines.sample import sample
-from ponder.numerics.trace_pruning import prune
-from ponder.numerics.trace_steps import classify_step, join_kept, split_trace
+from ponder.engines.trace_labels import ROLE as LABELER
+from ponder.engines.trace_labels import Labels, label_steps, most_calls
+from ponder.numerics.trace_pruning import prune, undecided, whole
+from ponder.numerics.trace_steps import join_kept
 from ponder.verifiers._importance import ROLE, Scoring, Way, step_importance
 
 __all__ = ["TraceCompression"]
+
+
+_WORDS = 4096  # of a trace, for estimates
 
 
 class _Short(NamedTuple):
@@ -70,6 +77,7 @@ class TraceCompression:
             `_importance`).
         least_words: fewest words of a step, >= 1.
         steps: most functional steps that are scored, the last ones; others stay, >= 0.
+        labels: who labels steps without a marker phrase: "rules" (they stay) or "model".
     """
 
     ratio: float = 0.5
@@ -77,12 +85,15 @@ class TraceCompression:
     way: Way = "removal"
     least_words: int = 30
     steps: int = 64
+    labels: Labels = "rules"
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio <= 1 or self.least_words < 1 or self.steps < 0:
             raise ConfigError("needs ratio in [0, 1], least_words >= 1 and steps >= 0")
         if self.importance not in ("auto", "scores", "order"):
             raise ConfigError(f"importance must be auto, scores or order, got {self.importance!r}")
+        if self.labels not in ("rules", "model"):
+            raise ConfigError(f"labels must be rules or model, got {self.labels!r}")
         Scoring(way=self.way)
 
     def access(self) -> frozenset[Access]:
@@ -93,7 +104,8 @@ class TraceCompression:
     def calls(self) -> dict[str, int]:
         """Most calls by role."""
         scored = 0 if self.importance == "order" else 1 + 2 * self.steps
-        return {"policy": 2, ROLE: scored}
+        asked = most_calls(_WORDS // self.least_words + self.steps, "rules", self.labels)
+        return {"policy": 2, ROLE: scored, **({LABELER: asked} if asked else {})}
 
     async def run(self, task: Task, ctx: Context) -> Result:
         """Think, prune, answer."""
@@ -145,24 +157,31 @@ class TraceCompression:
         """Return the pruned trace of a reply: its thinking where it has some, else its text."""
         assert thought.message is not None
         trace = thought.message.reasoning or thought.text
-        steps = split_trace(trace, least=self.least_words)
-        kinds = tuple(map(classify_step, steps))
+        told = await label_steps(ctx, task, trace, labels=self.labels, least=self.least_words)
+        steps, kinds = told.steps, told.kinds
+        if told.ended is not None:
+            return _Short(trace, kinds, {}, tuple(range(len(steps))), str(told.ended), told.ended.reason)
         functional = [at for at, kind in enumerate(kinds) if kind != "P"]
         chosen = functional[-self.steps :] if self.steps else []
+        deciding = set(undecided(kinds, self.ratio))
         scores: dict[int, float] = {}
         ranks: dict[int, float] = {}
         how = "nothing to score"
         stopped: Stopped = "done"
         able = Access.SCORE in ctx.model(ROLE).access
         if chosen and thought.answer is not None and self.importance != "order" and able:
-            found = await step_importance(ctx, task, steps, chosen, thought.answer, Scoring(way=self.way))
-            scores = ranks = found.scores
+            asked = [at for at in chosen if at in deciding]
+            found = await step_importance(ctx, task, steps, asked, thought.answer, Scoring(way=self.way))
+            scores = found.scores
+            ranks = {**{at: score for at, score in whole(kinds, self.ratio).items() if at in chosen}, **scores}
             how = f"importance by {self.way}"
             if found.problem:
                 how = f"{how}; not all were scored: {found.problem}"
             stopped = "done" if found.ended is None else found.ended.reason
         elif chosen and self.importance != "scores":
             ranks, how = {at: -float(at) for at in chosen}, "the latest go first, nothing was scored"
+        if told.problem:
+            how = f"{how}; {told.problem}"
         kept = prune(kinds, ranks, self.ratio)
         return _Short(join_kept(steps, kept), kinds, scores, kept, how, stopped)
 

@@ -9,7 +9,7 @@ Cues count towards the budget. With `thinking=0` the thought is opened and close
 Cost: 2 calls, 1 without thinking, 3 with `wait` where the model stops early.
 Needs: continuation of a given prefix.
 When: to find how much thinking a translation needs:
-    ponder study machine-translation -m http://localhost:8000/v1#Qwen3-8B --budgets 0,100,500,1000
+    ponder study machine-translation -m openai:http://localhost:8000/v1#Qwen3-8B --budgets 0,100,500,1000
 When not: models that were not trained to think; `post_editing` gains more from a budget than this does.
 """
 

@@ -1,7 +1,10 @@
 """Writing data from edits: a draft, what an editor made of it, and the editor's scores of both.
 
 A line is {"draft": ..., "edited": ..., "draft_score": 4, "edited_score": 8}; scores may be missing, and so may the
-edited text of a text that has a score alone ({"text": ..., "score": 9}). A JSON list of such objects is read as well.
+edited text of a text that has a score alone ({"text": ..., "score": 9}), and {"p1": ..., "p2": ...,
+"reference_preference": "2"} is a pair of which the preferred text counts as edited. A JSON list of such objects is read
+as well. Other names that are read: original or preedit for draft, postedit for edited, initial_score and final_score,
+zscore for score, paragraph for text, paragraph1 and paragraph2 for p1 and p2.
 Source: the data of Chakrabarty et al. 2025, arXiv:2504.07532 (WQRM, card 01 A): pairs (P) in random order, single texts
 with their scores (R), both (PR).
 Differs: an edited text that is the same as its draft makes no pair.
@@ -23,10 +26,11 @@ __all__ = ["EditPair", "Items", "WritingItem", "read_pairs", "split_pairs", "wri
 
 Items: TypeAlias = Literal["P", "R", "PR"]
 
-_DRAFT = ("draft", "original", "text", "preedit")
+_DRAFT = ("draft", "original", "text", "preedit", "paragraph")
 _EDITED = ("edited", "postedit")
-_DRAFT_SCORE = ("draft_score", "initial_score", "score")
+_DRAFT_SCORE = ("draft_score", "initial_score", "score", "zscore")
 _EDITED_SCORE = ("edited_score", "final_score")
+_FIRST, _SECOND = ("p1", "paragraph1"), ("p2", "paragraph2")
 _LOW, _HIGH = 0.0, 10.0
 
 
@@ -148,6 +152,8 @@ def read_pairs(file: Path | str) -> list[EditPair]:
 def _pair(data: Any) -> EditPair:
     if not isinstance(data, Mapping):
         raise BadInput("not a JSON object")
+    if "reference_preference" in data:
+        return _preferred(data)
     draft, edited = _text(data, _DRAFT), _text(data, _EDITED)
     if draft is None:
         raise BadInput(f"there is no {' or '.join(_DRAFT)}")
@@ -157,6 +163,17 @@ def _pair(data: Any) -> EditPair:
         draft_score=_score(data, _DRAFT_SCORE),
         edited_score=_score(data, _EDITED_SCORE),
     )
+
+
+def _preferred(data: Mapping[str, Any]) -> EditPair:
+    first, second = _text(data, _FIRST), _text(data, _SECOND)
+    if first is None or second is None:
+        raise BadInput("a preference needs both texts, p1 and p2")
+    preference = str(data["reference_preference"])
+    if preference not in ("1", "2"):
+        raise BadInput(f"reference_preference must be 1 or 2, got {preference[:40]!r}")
+    better, other = (first, second) if preference == "1" else (second, first)
+    return EditPair(draft=other, edited=better)
 
 
 def _text(data: Mapping[str, Any], names: tuple[str, ...]) -> str | None:

@@ -9,7 +9,7 @@ Cost: for each presentation and vote 2 + `cues` calls of the role "judge", and `
 distinct answers have n (n - 1) presentations (half without `swap`).
 Needs: continuation of a given prefix.
 When: a judge trained to reflect, such as the released one served by vLLM or llama.cpp:
-    ponder solve "..." --method best_of_n --verifier thinking_judge --judge http://localhost:8000/v1#J1_7B_RL
+    ponder solve "..." --method best_of_n --verifier thinking_judge --judge openai:http://localhost:8000/v1#J1_7B_RL
 When not: judges that are not trained to reflect, and single answers.
 """
 

@@ -16,7 +16,7 @@ from ponder.bench.svg_plot import COLOURS, mark
 __all__ = ["Scatter", "draw_trends"]
 
 _WIDTH, _HEIGHT = 480, 330
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 20, 18, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 20, 28, 46
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def draw_trends(series: Sequence[Scatter], *, title: str, x: str, y: str) -> str
             parts.append(f"<g><title>{note}</title>{mark(number, _x(a), _y(b))}</g>")
         parts.append("</g>")
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(f'<text class="label" x="{_LEFT - 36}" y="{_TOP - 6}">{html.escape(y)}</text>')
+    parts.append(f'<text class="label" x="{_LEFT - 36}" y="{_TOP - 14}">{html.escape(y)}</text>')
     place = f'x="{middle:.0f}" y="{_HEIGHT - 8}" text-anchor="middle"'
     parts.append(f'<text class="label" {place}>{html.escape(x)}</text></svg>')
     return "".join(parts)

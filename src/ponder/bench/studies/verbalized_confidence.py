@@ -58,6 +58,7 @@ _HEAD = (
     "AUPRC wrong (blind)",
     "AURC",
 )
+_ANSWERS = 8  # columns that are about the answers
 
 
 def confidence_turns(
@@ -175,7 +176,14 @@ def _calibration(reports: Sequence[SourceReport], bins: int) -> Section:
                 f" {way} by {abs(m.confidence - m.accuracy):.0%}; ECE {m.ece:.3f}, AUROC {_number(m.auroc)}"
             )
     rows = tuple(_row(report) for report in reports)
-    return Section(title="Calibration", pictures=(picture,), lines=tuple(lines), tables=(Table(head=_HEAD, rows=rows),))
+    # Two tables, so that each fits the page.
+    answers = Table(title="Answers", head=_HEAD[:_ANSWERS], rows=tuple(row[:_ANSWERS] for row in rows))
+    measures = Table(
+        title="Confidence",
+        head=(_HEAD[0], *_HEAD[_ANSWERS:]),
+        rows=tuple((row[0], *row[_ANSWERS:]) for row in rows),
+    )
+    return Section(title="Calibration", pictures=(picture,), lines=tuple(lines), tables=(answers, measures))
 
 
 def _row(report: SourceReport) -> tuple[str, ...]:

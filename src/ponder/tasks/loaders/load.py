@@ -25,6 +25,7 @@ from ponder.tasks.loaders.choices import arc, mmlu
 from ponder.tasks.loaders.columns import Columns, Template
 from ponder.tasks.loaders.inequality_sets import ineqmath
 from ponder.tasks.loaders.medical import medmcqa, medqa, pubmedqa
+from ponder.tasks.loaders.preferences import preferences
 from ponder.tasks.loaders.programs import humaneval, mbpp
 from ponder.tasks.loaders.published import aime, gsm8k, math, multiarith, svamp
 from ponder.tasks.loaders.rows import HUB, SourceRow, read_source
@@ -74,6 +75,7 @@ FORMATS: Mapping[str, Format] = {
     "medqa": Format(read=medqa, hub="GBaker/MedQA-USMLE-4-options"),
     "mmlu": Format(read=mmlu, hub="cais/mmlu/all", names=_MMLU_CSV),
     "multiarith": Format(read=multiarith, hub="ChilleD/MultiArith"),
+    "preferences": Format(read=preferences, hub="allenai/reward-bench", split="filtered"),
     "problems": Format(read=_saved),
     "pubmedqa": Format(read=pubmedqa, hub="qiaojin/PubMedQA/pqa_labeled", split="train"),
     "svamp": Format(read=svamp, hub="ChilleD/SVAMP"),

@@ -4,11 +4,16 @@
 #   make test TORCH='torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu'
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+# WORKERS is how many processes run the quick tests; `make test WORKERS=0` runs all of it in one.
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 PACKAGES := bubblewrap chromium redis-server postgresql
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+PARALLEL := -n $(WORKERS) --maxprocesses=8
+# Where a container sets it, each of the many processes that tests start would compile every module again.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help setup system model demo check test quick parity bench docs catalogue clean
 .DEFAULT_GOAL := help
@@ -37,11 +42,11 @@ check: .venv/.stamp-dev ## Format, lint, types, meta-tests
 	$(BIN)/mypy
 	$(PYTEST) -q tests/meta
 
-test: .venv/.stamp-torch model ## Every test, the quick ones first; a stale state file fails
-	$(PYTEST) --catalogue=check
+test: .venv/.stamp-torch model ## Every test, the quick ones first and in parallel; a stale state file fails
+	$(PYTEST) $(PARALLEL) --catalogue=check
 
 quick: .venv/.stamp-dev ## The tests that need neither the embedded model nor torch nor minutes
-	$(PYTEST) -m "not embedded and not slow and not torch"
+	$(PYTEST) $(PARALLEL) -m "not embedded and not slow and not torch"
 
 parity: .venv/.stamp-torch ## Our numbers against the fixtures of the papers
 	$(PYTEST) tests/parity --parity-table
@@ -55,7 +60,7 @@ docs: .venv/.stamp-dev ## The site, into site/: a page for each component from i
 	@echo "site/index.html"
 
 catalogue: .venv/.stamp-torch model ## Write src/ponder/core/state.json from a test run
-	PONDER_STRICT=1 $(PYTEST) --catalogue=write
+	PONDER_STRICT=1 $(PYTEST) $(PARALLEL) --catalogue=write
 
 clean: ## Remove what make made, .venv too
 	rm -rf .venv site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-report.html

@@ -21,7 +21,9 @@ from ponder.core.registry import Entry, registries
 
 TESTS = Path(__file__).parent
 STATE_FILE = Path(papers.__file__).with_name("state.json")
-FRESHNESS = "test_state_file_says_what_the_tests_said"
+NAME = "src/ponder/core/state.json says what the tests said"
+PROPERTY = "catalogue"
+SHOWN = 20
 CARDS = re.compile(r"test_((?:\d\d_)+)")
 Subject = tuple[str, str]  # ("04", "parity") or ("method/greedy", "conformance" | "tests")
 
@@ -57,41 +59,76 @@ def subjects(path: Path, parameters: Iterable[object], entries: Iterable[Entry])
             }
 
 
+def differences(shipped: State, fresh: State) -> list[str]:
+    """Where the file says something else than the tests; what could not run here (skipped) says nothing against it."""
+    found = []
+    for key in sorted(shipped.components.keys() | fresh.components.keys()):
+        was, is_ = shipped.components.get(key, {}), fresh.components.get(key, {})
+        for aspect in sorted(was.keys() | is_.keys()):
+            found += _difference(f"{key} {aspect}", was.get(aspect), is_.get(aspect))
+    for card in sorted(shipped.parity.keys() | fresh.parity.keys()):
+        found += _difference(f"card {card:02}", shipped.parity.get(card), fresh.parity.get(card))
+    return found
+
+
+def _difference(what: str, was: Outcome | None, is_: Outcome | None) -> list[str]:
+    same = was == is_ or (is_ == "skipped" and was is not None)
+    return [] if same else [f"{what}: the file says {was or 'nothing'}, the tests say {is_ or 'nothing'}"]
+
+
 class Recorder:
-    """Collects outcomes by subject over one session."""
+    """Collects outcomes by subject over one session, of all workers if there are any."""
 
     def __init__(self, mode: str | None) -> None:
         self.mode = mode
-        self.about: dict[str, set[Subject]] = {}
         self.said: defaultdict[Subject, list[Outcome]] = defaultdict(list)
         self.entries = [entry for registry in registries().values() for entry in registry.entries()] if mode else []
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        late = [item for item in items if item.name == FRESHNESS]
-        rest = [item for item in items if item.name != FRESHNESS]
-        if self.mode:
-            for item in rest:
-                call = getattr(item, "callspec", None)
-                parameters = call.params.values() if call else ()
-                self.about[item.nodeid] = subjects(item.path.relative_to(TESTS), parameters, self.entries)
-        kept = rest + late if self.mode == "check" else rest
-        if self.mode == "write":
-            kept = [item for item in rest if self.about[item.nodeid]]
-        keeping = set(kept)
-        if dropped := [item for item in items if item not in keeping]:
-            config.hook.pytest_deselected(items=dropped)
-        items[:] = kept
+        if not self.mode:
+            return
+        idle = set()
+        for item in items:
+            call = getattr(item, "callspec", None)
+            about = subjects(item.path.relative_to(TESTS), call.params.values() if call else (), self.entries)
+            # A property of the test travels with its reports, from a worker too.
+            item.user_properties.append((PROPERTY, [list(subject) for subject in sorted(about)]))
+            if not about:
+                idle.add(item)
+        if self.mode == "write" and idle:
+            config.hook.pytest_deselected(items=list(idle))
+            items[:] = [item for item in items if item not in idle]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" or not report.passed:
-            for subject in self.about.get(report.nodeid, ()):
-                self.said[subject].append(report.outcome)
+        if self.mode and (report.when == "call" or not report.passed):
+            for name, about in report.user_properties:
+                if name == PROPERTY and isinstance(about, list):
+                    for subject, aspect in about:
+                        self.said[subject, aspect].append(report.outcome)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
-        if self.mode == "write" and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write the file, or compare: a stale one is one more failed test of the run."""
+        worker = hasattr(session.config, "workerinput")
+        if worker or not self.mode or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return
+        if self.mode == "write":
             STATE_FILE.write_text(self.state().to_json(), encoding="utf-8")
+            return
+        stale = differences(papers.shipped_state(), self.state())
+        told = stale if len(stale) <= SHOWN else [*stale[:SHOWN], f"and {len(stale) - SHOWN} more"]
+        report = pytest.TestReport(
+            nodeid=NAME,
+            location=(NAME, None, NAME),
+            keywords={},
+            outcome="failed" if stale else "passed",
+            longrepr="\n".join(["stale: run `make catalogue`, commit the file", *told]) if stale else None,
+            when="call",
+        )
+        session.config.hook.pytest_runtest_logreport(report=report)
+        if stale:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def state(self) -> State:
         """What this session's tests said."""

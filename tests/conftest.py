@@ -1,4 +1,4 @@
-"""What every test runs under: no network, skips that say what is missing, the order of a full run.
+"""What every test runs under: no network, skips that say what is missing.
 
 PONDER_STRICT=1 (set by .ci/run) turns each skip into a failure, so that a green run means that all of it ran. A skip
 whose reason starts with "exempt:" is a stated exemption and stays one.
@@ -23,20 +23,14 @@ from ponder import Model
 from ponder.core.errors import PonderError
 from ponder.models import fetch
 
-pytest_plugins = ["tests.catalogue"]
+pytest_plugins = ["tests.catalogue", "tests.parity.table", "tests.quick_first"]
 
 STRICT = os.environ.get("PONDER_STRICT", "") not in ("", "0")
-LATE = ("embedded", "torch", "slow")
 PROGRAMS = {"bubblewrap": "bwrap", "coq": "coqc"}
 
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("strict", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("strict" if STRICT else "local")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the quick tests first."""
-    items.sort(key=lambda item: any(item.get_closest_marker(mark) for mark in LATE))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

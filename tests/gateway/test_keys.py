@@ -57,6 +57,7 @@ def test_each_key_is_recognised(scheme: str) -> None:
         "Bearer \udcff",
         "Bearer " + "x" * 10**6,
     ],
+    ids=["none", "empty", "scheme", "blank", "bare", "basic", "longer", "shorter", "hash", "odd", "huge"],
 )
 def test_anything_else_is_nobody(header: str | None) -> None:
     assert authenticate(header, SETTINGS) is None
@@ -72,7 +73,7 @@ def test_without_keys_everyone_may_call() -> None:
     assert authenticate("Bearer whatever", Settings()) is ANYONE
 
 
-@pytest.mark.parametrize("secret", [*SECRETS, "wrong", ""])
+@pytest.mark.parametrize("secret", [*SECRETS, "wrong", ""], ids=["first", "second", "third", "wrong", "empty"])
 def test_every_hash_is_compared_whichever_matches(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[int, int]] = []
     real = hmac.compare_digest

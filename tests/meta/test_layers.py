@@ -73,7 +73,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
                 name if (ROOT.parent / f"{name.replace('.', '/')}.py").exists() or is_package(name) else node.module
                 for name in (f"{node.module}.{alias.name}" for alias in node.names)
             )
-        else:
+        elif isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):  # no expression holds an import
             yield from imports(node)
 
 
@@ -92,9 +92,10 @@ def edges() -> list[Edge]:
     return sorted(found)
 
 
-@pytest.mark.parametrize("edge", edges(), ids="->".join)
-def test_imports_point_down(edge: Edge) -> None:
-    assert edge.points_down(), f"{edge.importer} may not import {edge.imported}"
+def test_imports_point_down() -> None:
+    found = edges()
+    assert found
+    assert [f"{edge.importer} -> {edge.imported}" for edge in found if not edge.points_down()] == []
 
 
 def test_every_room_has_a_tier() -> None:

@@ -126,7 +126,7 @@ def context_of(model: OpenAI, **limits: Any) -> Context:
 
 async def test_the_meter_agrees_with_the_server_over_two_thousand_calls_with_free_faults() -> None:
     async with FaultServer(script=mixed(FREE)) as server:
-        model = impatient(server)
+        model = impatient(server, timeout=300.0)  # none of these faults hangs; giving up an answer would be paid for
         context = context_of(model)
         draws = await sample_all(context)
         await model.close()

@@ -140,13 +140,35 @@ def test_candidates_have_a_limit_of_the_house() -> None:
 
 @pytest.mark.parametrize("kind", ["strategies", "verifiers"])
 def test_no_setting_that_names_files_or_the_sandbox_is_a_clients(kind: str) -> None:
-    """A new component with such a setting must be added to `choice.OPERATOR`."""
+    """A new component with such a setting must be added to those of `choice.closed`."""
     suspicious = ("path", "file", "directory", "checkpoint", "confine", "package", "device", "url", "command", "host")
     for entry in getattr(registry, kind).entries():
         for name in _names(entry):
             if any(word in name.lower() for word in suspicious):
                 with pytest.raises(ApiError):
                     converted(entry, {name: "x"}, where="here")
+
+
+@pytest.mark.parametrize(
+    ("method", "values", "fits"),
+    [
+        ("sleep_time", {"keep": "/tmp/x.db"}, False),
+        ("sleep_time", {"keep": ""}, False),
+        ("thought_mani", {"keep": 0.25}, True),  # a share
+        ("agent_graph", {"graph": "/etc/passwd"}, False),
+        ("agent_graph", {"graph": " x.json"}, False),
+        ("agent_graph", {"graph": '{"v": 1}'}, True),  # what stands in such a file
+        ("agent_graph", {"graph": ""}, True),
+    ],
+)
+def test_files_are_named_by_whoever_runs_the_gateway(method: str, values: dict[str, Any], fits: bool) -> None:
+    entry = registry.strategies.get(method)
+    if fits:
+        assert converted(entry, values, where="here") == values
+    else:
+        with pytest.raises(ApiError) as caught:
+            converted(entry, values, where="here")
+        assert caught.value.code == "forbidden_setting"
 
 
 def _names(entry: registry.Entry) -> list[str]:

@@ -67,7 +67,7 @@ async def test_methods_work_on_raw_prompts() -> None:
         ({"best_of": 4}, "best_of"),
         ({"prompt": ""}, "prompt"),
         ({"prompt": []}, "prompt"),
-        ({"prompt": [-1]}, "prompt"),
+        ({"prompt": [-1]}, "prompt.0"),
         ({"prompt": ["a"] * 65}, "prompt"),
         ({"prompt": ["a"] * 40, "n": 2}, "prompt"),
         ({"prompt": ["a", "b"], "stream": True}, "prompt"),

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,23 @@ async def test_a_file_that_cannot_be_used_changes_nothing(tmp_path: Path) -> Non
     file.write_text('default_method = "greedy"\n[upstreams.b]\nspec = "scripted:two"\n[server]\nport = 1\n')
     line = await gateway.reload()
     assert "read again" in line
-    assert "server change at the next start" in line
+    assert "what is new in [server] waits for the next start" in line
+    assert "waits" not in await gateway.reload()  # said once
     assert list(gateway.house.lines.by_model) == ["b"]
     assert gateway.house.settings.default_method == "greedy"
     await gateway.close()
+
+
+async def test_what_the_command_line_says_is_no_change_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "g.toml"
+    file.write_text('[upstreams.a]\nspec = "scripted:one"\n')
+    settings = load_settings(file)
+    gateway = await Gateway.open(replace(settings, server=replace(settings.server, port=8399)), path=file)
+    try:
+        assert (await gateway.reload()) == f"settings read again from {file}"
+        assert gateway.house.settings.server.port == 8399
+    finally:
+        await gateway.close()
 
 
 async def test_an_open_address_needs_keys_and_a_taken_one_is_said() -> None:

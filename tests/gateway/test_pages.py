@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,44 @@ async def test_a_run_is_followed_and_its_trace_is_there(tmp_path: Path) -> None:
         found = json.loads(text)
         assert sum(one["requests"] for one in found["bins"]) == 1
         assert found["lines"][0]["tokens"] == sum(one["tokens"] for one in found["bins"])
+
+
+async def test_savings_of_auto_are_what_it_spent_at_the_rate_of_the_evidence(tmp_path: Path) -> None:
+    """The evidence: 300 tokens a question against 600 of a fixed method, ratio 0.5 in [0.4, 0.6]."""
+    settings = house(tmp_path)
+    async with serving(settings, {"m": solver(latency=0), "j": judge()}) as at:
+        found = json.loads((await at.get("/ponder/traffic"))[1])["auto"]
+        assert found["saved"] is None  # nobody asked it
+        for name in ("auto@m", "auto@m", "greedy@m"):
+            assert (await at.chat(name, "What is 17 × 24?"))[0] == 200
+        body = json.loads((await at.get("/ponder/traffic"))[1])
+        found = body["auto"]
+        spent = sum(line["tokens"] for line in body["lines"] if line["method"] == "auto")
+        assert (found["saved"]["requests"], found["saved"]["spent"]) == (2, spent)
+        assert found["saved"]["saved"] == pytest.approx([spent, spent * 2 / 3, spent * 1.5])
+        assert (found["evidence"]["against"], found["evidence"]["fixed"]) == ("fixed", 600.0)
+        # A policy that is activated now has saved nothing yet, and is held against the method that is as accurate.
+        later = policy(4)
+        held = {**later.evidence["held_out"], "equal_accuracy": {"cost": 240.0, "ratio": [1.25, 1.0, 1.5]}}
+        replace(later, evidence={**later.evidence, "held_out": held}).save(tmp_path / "policy.json")
+        found = json.loads((await at.get("/ponder/traffic"))[1])["auto"]
+        assert (found["saved"], found["evidence"]["against"]) == (None, "equal_accuracy")
+        assert (await at.chat("auto@m", "What is 17 × 24?"))[0] == 200
+        saved = json.loads((await at.get("/ponder/traffic"))[1])["auto"]["saved"]
+        assert saved["saved"] == pytest.approx([-0.2 * saved["spent"], -saved["spent"] / 3, 0.0])
+
+
+@pytest.mark.parametrize("ratio", [None, [], [0.0, 0.0, 0.0], [0.5, 0.6, 0.4], ["x", "y", "z"]])
+async def test_evidence_that_cannot_be_read_claims_nothing(tmp_path: Path, ratio: Any) -> None:
+    settings = house(tmp_path)
+    made = policy(3)
+    held = {**made.evidence["held_out"], "fixed": {"cost": 600.0, "ratio": ratio}}
+    replace(made, evidence={"held_out": held}).save(tmp_path / "policy.json")
+    async with serving(settings, {"m": solver(latency=0), "j": judge()}) as at:
+        assert (await at.chat("auto@m", "?"))[0] == 200
+        found = json.loads((await at.get("/ponder/traffic"))[1])["auto"]
+        assert (found["evidence"], found["saved"]) == (None, None)
+        assert found["here"][0]["requests"] == 1
 
 
 async def test_an_impossible_run_says_what_is_wrong(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ponder.gateway.account import Account, Grant
 from ponder.gateway.keys import hash_key
 from ponder.gateway.settings import Admission, Key, Limits, Price, RequestRules, Settings, Upstream
 from ponder.models.scripted import ScriptedModel
-from tests.gateway.house import Address, chat, scripted, serving, text_of
+from tests.gateway.house import Address, chat, scripted, serving
 from tests.models.fault_server import FaultServer
 
 
@@ -133,9 +133,9 @@ async def test_the_deadline_answers_with_the_best_so_far() -> None:
         began = time.monotonic()
         status, body = await house.chat(
             "self_consistency@m",
-            ponder={"deadline_ms": 500, "params": {"n": 8, "early_stop": "none"}, "answer": "exact"},
+            ponder={"deadline_ms": 1500, "params": {"n": 8, "early_stop": "none"}, "answer": "exact"},
         )
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 25  # the calls that are cut would take 30
         assert status == 200
         assert body["choices"][0]["message"]["content"] == "first"
         assert body["ponder"]["stopped"] == "deadline"
@@ -223,14 +223,13 @@ async def test_prices_make_dollars() -> None:
 
 
 async def test_a_house_that_closes_answers_with_the_best_so_far() -> None:
-    model = ScriptedModel(replies=("one two three four five six seven eight nine ten",), latency=20.0, stream=True)
+    model = ScriptedModel(replies=("one two three four five six seven eight nine ten",), latency=5.0, stream=True)
     async with serving(scripted(), {"m": model}, grace=0.3) as house:
-        streamed = _start(house.stream(chat("single@m")))
-        await asyncio.sleep(2.5)
-        house.server.should_exit = True
-        stream = await streamed
-        assert text_of(stream).startswith("one")
-        assert stream[-1] == "[DONE]"
+        body = {**chat("single@m"), "stream": True}
+        async with house.session.post(house.url + "/v1/chat/completions", json=body) as reply:
+            assert b'"content":"one"' in await reply.content.readuntil(b"\n\n")
+            house.server.should_exit = True
+            assert (await reply.read()).endswith(b"data: [DONE]\n\n")
 
 
 async def test_a_house_that_closes_lets_short_runs_finish() -> None:

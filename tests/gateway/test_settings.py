@@ -11,6 +11,7 @@ from ponder.core.errors import BadInput, ConfigError
 from ponder.gateway.keys import hash_key
 from ponder.gateway.settings import (
     Admission,
+    Contexts,
     Counting,
     Key,
     Limits,
@@ -73,6 +74,10 @@ max_running = 8
 file = "traces.sqlite"
 texts = false
 
+[contexts]
+folder = "contexts"
+days = 7
+
 [counters]
 url = "redis://localhost/1"
 """
@@ -107,6 +112,7 @@ def test_a_whole_file_becomes_settings(tmp_path: Path) -> None:
         server=Server(host="0.0.0.0", progress="reasoning", cors_origins=("https://a.example",)),
         admission=Admission(max_running=8),
         traces=Traces(file=str(tmp_path / "traces.sqlite"), texts=False),
+        contexts=Contexts(folder=str(tmp_path / "contexts"), days=7.0),
         counters=Counting(url="redis://localhost/1"),
     )
 
@@ -147,6 +153,9 @@ def test_the_least_file_is_one_upstream(tmp_path: Path) -> None:
         (LEAST + "[request]\nbudget = { cals = 1 }\n", 4, "'calls'"),
         (LEAST + "[request]\nbudget = 4\n", 4, "budget must be a table"),
         (LEAST + "[traces]\ntexts = 'no'\n", 4, "true or false"),
+        (LEAST + "[contexts]\nfile = 'x'\n", 4, "'folder'"),
+        (LEAST + "[contexts]\ndays = 0\n", 4, "days must be above 0"),
+        (LEAST + "[contexts]\nrows = 0\n", 4, "rows must be at least 1"),
         ("[upstreams.x]\nspec = 'opnai:y'\n", 2, "'openai'"),
         ("[upstreams.x]\nspec = 'openai:'\n", 2, "BACKEND:NAME"),
         ("[upstreams.x]\nserves = 'y'\n", 1, "needs spec"),

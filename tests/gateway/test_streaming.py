@@ -17,8 +17,9 @@ from ponder.core.trace import Event
 from ponder.engines.sample import sample
 from ponder.gateway import streaming
 from ponder.gateway.choice import Plan
+from ponder.gateway.pieces import Piece, Sent
 from ponder.gateway.settings import Server, Settings, Upstream
-from ponder.gateway.streaming import Feed, Piece
+from ponder.gateway.streaming import Feed
 from ponder.models.scripted import ScriptedModel
 from tests.gateway.house import chat, scripted, serving, text_of
 from tests.models.fault_server import FaultServer
@@ -225,7 +226,7 @@ def test_auto_becomes_certain_when_it_picks_one_call() -> None:
     assert feed.live
     feed.token(0, "x")
     assert feed.take() == [Piece(0, "x")]
-    assert feed.sent == {0: "x"}
+    assert feed.sent == {0: Sent(text="x")}
 
 
 def test_a_commitment_of_a_nested_run_is_not_the_answer() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,12 +12,15 @@ from ponder.core.access import Access
 from ponder.core.errors import BadInput, BadReply, ConfigError, EndpointDown, ProviderError, RateLimited, RequestRefused
 from ponder.core.model import Completion, Request
 from ponder.core.task import Message
+from ponder.core.tasks import gather_all
 from ponder.core.usage import Usage
 from ponder.gateway.settings import Price, Settings, Upstream
 from ponder.gateway.upstreams import Line, Lines, open_upstream
 from ponder.models._limiter import Retry
 from ponder.models.openai import OpenAI
 from ponder.models.scripted import ScriptedModel
+from tests.gateway.house import serving
+from tests.models.fault_server import FaultServer
 
 ASK = Request(messages=(Message("user", "hello"),))
 QUICK = Retry(times=2, first=0.001, longest=0.01)
@@ -159,16 +163,33 @@ async def test_opening_what_cannot_be_opened_names_it_and_closes_the_rest() -> N
     assert closed == ["good"]
 
 
-async def test_two_upstreams_at_one_address_share_connections() -> None:
-    url = "openai:http://127.0.0.1:9/v1"
-    settings = Settings(
-        upstreams=(
-            Upstream(name="a", spec=f"{url}#x", max_concurrent=4),
-            Upstream(name="b", spec=f"{url}#y", max_concurrent=8),
-        )
-    )
+@pytest.mark.parametrize(
+    "specs", [("openai:http://127.0.0.1:9/v1#x", "openai:http://127.0.0.1:9/v1#y"), ("openai:x", "openai:y")]
+)
+async def test_two_upstreams_at_one_address_share_connections(specs: tuple[str, str]) -> None:
+    first = Upstream(name="a", spec=specs[0], max_concurrent=4)
+    settings = Settings(upstreams=(first, Upstream(name="b", spec=specs[1], max_concurrent=8)))
     with pytest.raises(BadInput, match="same max_concurrent"):
         await Lines.open(settings)
+
+
+async def test_a_reload_changes_how_many_go_to_an_endpoint_at_once() -> None:
+    """While a request that came before still runs, and calls again under the number that it came with."""
+    async with FaultServer(latency=0.05) as server:
+
+        def settings(most: int) -> Settings:
+            return Settings(upstreams=(Upstream(name="m", spec=f"openai:{server.url}#x", max_concurrent=most),))
+
+        async with serving(settings(3)) as house:
+            before = house.gateway.house.lines.by_model["m"]
+            with house.gateway.visit():
+                for most in (1, 2):
+                    await house.gateway.use(settings(most))
+                    server.most_in_flight = 0
+                    replies = await gather_all([partial(house.chat, "single@m", f"text {n}") for n in range(6)])
+                    assert [status for status, _ in replies] == [200] * 6
+                    assert server.most_in_flight == most
+                assert (await before.generate(ASK))[0].text
 
 
 def test_endpoints_are_opened_without_retries_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponder.core.errors import BadInput, ConfigError
+from ponder.core.seeds import derive
 from ponder.numerics.auc import Counted, auc, auc_interval
 
 TRIALS = st.lists(
@@ -76,3 +77,23 @@ def test_bad_arguments_are_refused() -> None:
         auc_interval([], resamples=0)
     with pytest.raises(BadInput, match="negative"):
         auc([Counted(0.1, -1, 0)])
+
+
+@given(TRIALS, st.booleans(), st.integers(0, 2))
+def test_interval_is_that_of_the_resampled_trials(trials: list[Counted], whole: bool, seed: int) -> None:
+    """Digit for digit, for whole counts (which are multiplied) and others (which are added)."""
+    if not whole:
+        trials = [trial._replace(right=trial.right * 0.3) for trial in trials]
+    parts = [[trial for trial in trials if trial.cluster == name] for name in dict.fromkeys(t.cluster for t in trials)]
+    for pairs in ("all", "within"):
+        rng, areas = derive(seed, "auc_interval"), []
+        for _ in range(3):
+            drawn = rng.choices(range(len(parts)), k=len(parts)) if parts else []
+            copies = [[t._replace(cluster=f"{at} {t.cluster}") for t in parts[part]] for at, part in enumerate(drawn)]
+            area = auc([trial for part in copies for trial in part], pairs)
+            areas += [] if area is None else [area]
+        found = auc_interval(trials, pairs, seed=seed, resamples=3)
+        if found is not None and len(areas) == 3:
+            low, middle, high = sorted(areas)
+            assert found.low == pytest.approx(low + 0.05 * (middle - low), abs=1e-12)
+            assert found.high == pytest.approx(middle + 0.95 * (high - middle), abs=1e-12)

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponder.core.errors import BadInput, ConfigError
+from ponder.core.seeds import derive
+from ponder.numerics import intervals
 from ponder.numerics.intervals import cluster_bootstrap, paired_difference, wilson
 
 VALUES = st.lists(st.tuples(st.integers(0, 4), st.floats(-4, 4)), min_size=1, max_size=15)
@@ -113,3 +115,32 @@ def test_levels_outside_zero_to_one_are_refused(level: float) -> None:
         cluster_bootstrap([1.0], ["p"], level=level)
     with pytest.raises(ConfigError, match="resamples"):
         cluster_bootstrap([1.0], ["p"], resamples=0)
+
+
+@given(VALUES, st.integers(0, 2), st.sampled_from([1, 7]))
+def test_kept_draws_give_the_interval_of_drawing_afresh(
+    values: list[tuple[int, float]], seed: int, resamples: int
+) -> None:
+    """Digit for digit that of the plain way: draw whole clusters, add up, divide."""
+    clusters: dict[int, list[float]] = {}
+    for cluster, value in values:
+        clusters.setdefault(cluster, []).append(value)
+    rng, means = derive(seed, "cluster_bootstrap"), []
+    for _ in range(resamples):
+        drawn = rng.choices(list(clusters.values()), k=len(clusters))
+        means.append(math.fsum(math.fsum(part) for part in drawn) / sum(map(len, drawn)))
+    means.sort()
+    for _ in range(2):  # the second time the draws are those that were kept
+        found = cluster_bootstrap([v for _, v in values], [c for c, _ in values], seed=seed, resamples=resamples)
+        if resamples == 1:
+            assert found[1:] == (means[0], means[0])
+        else:
+            assert means[0] <= found.low <= means[1]
+            assert means[-2] <= found.high <= means[-1]
+
+
+def test_more_draws_than_are_kept_come_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, prompts = [0.0, 1.0, 1.0, 0.5], ["a", "b", "b", "c"]
+    kept = cluster_bootstrap(values, prompts)
+    monkeypatch.setattr(intervals, "_MOST_KEPT", 0)
+    assert cluster_bootstrap(values, prompts) == kept

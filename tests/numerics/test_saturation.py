@@ -235,3 +235,25 @@ def test_bad_settings_are_refused(bad: object) -> None:
     assert callable(bad)
     with pytest.raises(ConfigError):
         bad()
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 2, 4, 8, 16]), st.floats(0, 1), st.floats(0, 50)), min_size=2, max_size=5)
+)
+def test_fit_misses_no_more_than_any_curve_of_its_grid(points: list[tuple[int, float, float]]) -> None:
+    """Against the grid written out with the class itself."""
+    budgets, accuracies, weights = (list(column) for column in zip(*points, strict=True))
+    if len(set(budgets)) < 2:
+        return
+
+    def miss(curve: SaturationModel) -> float:
+        return math.fsum(w * (y - curve.value(n)) ** 2 for n, y, w in points)
+
+    found = SaturationModel.from_curve(budgets, accuracies, weights)
+    for step in range(0, 161, 4):
+        p = 1 / (1 + math.exp(20 - 0.25 * step))
+        reached = [1 - math.pow(1 - p, n) for n in budgets]
+        norm = math.fsum(w * s * s for s, w in zip(reached, weights, strict=True))
+        free = math.fsum(w * s * y for s, y, w in zip(reached, accuracies, weights, strict=True)) / norm if norm else 1
+        other = SaturationModel(p, min(1.0, max(*accuracies, free)))
+        assert miss(found) <= miss(other) + 1e-9

@@ -180,6 +180,7 @@ async def test_traffic_benches_policies_and_catalogue(tmp_path: Path) -> None:
         said = await page.locator("main").inner_text()
         assert "m: 2 requests" in said
         assert "50.0 % less" in said
+        assert "saved (estimate)" in said
         assert "p99" in said
         await seen.picture("traffic")
 

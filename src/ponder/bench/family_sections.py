@@ -62,9 +62,10 @@ def curves_section(family: str, rows: Sequence[Row], points: Sequence[CurvePoint
 
 def _points_table(rows: Sequence[Row], points: Sequence[CurvePoint]) -> Table:
     units = [unit for unit in _UNITS if any(unit in row.costs for row in rows)]
+    places = _by_place(rows)
     body = []
     for point in points:
-        own = [row for row in rows if (row.curve, row.n) == (point.curve, point.n)]
+        own = places.get((point.curve, point.n), [])
         seconds = "" if point.seconds is None else f"{point.seconds:.2f}" + ("" if point.measured else "†")
         body.append(
             (
@@ -84,6 +85,13 @@ def _points_table(rows: Sequence[Row], points: Sequence[CurvePoint]) -> Table:
     return Table(
         title="A problem's mean (policy tokens; † put together from measured pace)", head=head, rows=tuple(body)
     )
+
+
+def _by_place(rows: Sequence[Row]) -> dict[tuple[str, int], list[Row]]:
+    found: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.curve, row.n), []).append(row)
+    return found
 
 
 def _mean_cost(rows: Sequence[Row], unit: str) -> str:
@@ -108,12 +116,15 @@ def difficulty_section(family: str, rows: Sequence[Row]) -> Section | None:
         how = "agreement among the samples: easy from 75 %, hard below 40 %"
     if len(names) < 2:
         return None
-    last = {row.curve: max(r.n for r in rows if r.curve == row.curve) for row in rows}
+    last: dict[str, int] = {}
+    for row in rows:
+        last[row.curve] = max(row.n, last.get(row.curve, row.n))
+    places = _by_place(rows)
     series = []
     for curve, n in last.items():
         right: dict[str, list[bool]] = {}
-        for row in rows:
-            if (row.curve, row.n) == (curve, n) and row.correct is not None and row.problem in of:
+        for row in places[curve, n]:
+            if row.correct is not None and row.problem in of:
                 right.setdefault(of[row.problem], []).append(row.correct)
         series.append(
             Shares(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ponder.bench.metrics.metric import Group, Measure
 from ponder.bench.rows import Row
@@ -18,6 +19,7 @@ from ponder.bench.summary import summarise
 from ponder.core.errors import BadInput, MissingExtra
 from ponder.core.registry import laws, metrics
 from ponder.planning.laws.law import Law, Observation, applies, held_out
+from ponder.planning.laws.saturation import Saturation
 
 __all__ = ["front_section", "laws_section", "metrics_section", "observations"]
 
@@ -165,6 +167,8 @@ def _where(group: Group) -> str:
 
 def _miss(law: Law, points: Sequence[Observation]) -> str:
     largest = max(point.n for point in points)
+    if isinstance(law, Saturation):
+        law = replace(law, resamples=0)  # the interval of the ceiling predicts nothing
     try:
         found = held_out(law, points, beyond=largest / 4)
     except BadInput:

@@ -11,7 +11,6 @@ Source: our own.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,18 +19,23 @@ from typing import Any, Literal
 from ponder.core import registry
 from ponder.core.context import Method, Verifier, check_access, needs_of
 from ponder.core.errors import AccessDenied, ConfigError, PonderError
-from ponder.gateway.errors import ApiError
+from ponder.gateway import contexts
+from ponder.gateway.errors import ApiError, near
 from ponder.gateway.settings import Key, Settings
 from ponder.gateway.single import Single
 from ponder.gateway.upstreams import Line, Lines
 
-__all__ = ["OPERATOR", "PASS_THROUGH", "Chooser", "Plan", "Usable", "converted", "is_alone"]
+__all__ = ["PASS_THROUGH", "Chooser", "Plan", "Usable", "closed", "converted", "is_alone"]
 
 PASS_THROUGH = "single"
 # Settings of methods and verifiers that a client may not set.
-OPERATOR = frozenset(
+_OPERATOR = frozenset(
     {"policy", "checkpoint", "directory", "device", "dtype", "confinement", "packages", "memory", "retriever"}
 )
+# The same of one component, where the name means something harmless in another.
+_OPERATOR_OF = {"sleep_time": frozenset({"keep"})}
+# Settings that hold a file's name or what stands in it, as a JSON object: a client may give the object.
+_OBJECT_OR_FILE = {"agent_graph": frozenset({"graph"})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +112,7 @@ class Chooser:
         """
         kept = self._plans.get((model, n, bare)) if not wanted else None
         if kept is None:
-            kept = self._make(model, wanted or {}, n, bare)
+            kept = self._make(model, wanted or {}, key, n, bare)
             if not wanted and len(self._plans) < 10_000:
                 self._plans[model, n, bare] = kept
         _allow(key, kept.name, kept.line)
@@ -178,7 +182,7 @@ class Chooser:
         """Return the verifier of methods that need one and were given none: a judge, where a model plays that role."""
         return "judge" if "judge" in self.lines.by_role else ""
 
-    def _make(self, model: str, wanted: Mapping[str, Any], n: int, bare: bool) -> Plan:
+    def _make(self, model: str, wanted: Mapping[str, Any], key: Key, n: int, bare: bool) -> Plan:
         spelled, line = self._spelled(model)
         asked = wanted.get("method")
         if asked and spelled and asked != spelled:
@@ -186,12 +190,13 @@ class Chooser:
         given = asked or spelled
         name = given or (PASS_THROUGH if bare else self.settings.default_method)
         where = "ponder.method" if asked else "model"
+        contexts.check_method(wanted, name, self.settings.contexts)
         if name == PASS_THROUGH:
             return self._pass_through(line, wanted, n)
         if name not in registry.strategies.names():
             raise _unknown("method", name, [PASS_THROUGH, *registry.strategies.names()], where)
         entry = registry.strategies.get(name)
-        method = self._method(entry, wanted)
+        method = self._method(entry, wanted, key)
         try:
             check_access(entry, method, line)
         except AccessDenied as err:
@@ -226,7 +231,7 @@ class Chooser:
         if isinstance(width, int) and width > most:
             raise _too_many(width, most, "ponder.params.n")
         drawn = method.calls().get("policy", 1)
-        if n > drawn:
+        if n > max(1, drawn):
             raise ApiError(f"{entry.name} draws {drawn} answers, so it cannot give {n} choices", param="n")
 
     def _spelled(self, model: str) -> tuple[str, Line]:
@@ -253,8 +258,10 @@ class Chooser:
             raise _unknown("model", serves, list(self.lines.by_model), "model")
         return line
 
-    def _method(self, entry: registry.Entry, wanted: Mapping[str, Any]) -> Method:
+    def _method(self, entry: registry.Entry, wanted: Mapping[str, Any], key: Key) -> Method:
         settings = converted(entry, wanted.get("params") or {}, where="ponder.params")
+        if wanted.get("context_id") is not None:
+            settings["keep"] = contexts.file_of(self.settings.contexts, key)
         policy = wanted.get("policy")
         if entry.name == "auto":
             if policy == "default" and self.settings.policy is None:
@@ -298,6 +305,17 @@ def is_alone(entry: registry.Entry, method: Method) -> bool:
     return "single" in entry.tags.get("what", ()) and dict(method.calls()) == {"policy": 1}
 
 
+def closed(entry: registry.Entry) -> frozenset[str]:
+    """Return the settings of a component that a client may not set."""
+    return _OPERATOR | _OPERATOR_OF.get(entry.name, frozenset())
+
+
+def _names_file(entry: registry.Entry, name: str, value: Any) -> bool:
+    if name not in _OBJECT_OR_FILE.get(entry.name, ()) or not isinstance(value, str):
+        return False
+    return bool(value) and not value.lstrip().startswith("{")
+
+
 def converted(entry: registry.Entry, values: Mapping[str, Any], *, where: str) -> dict[str, Any]:
     """Return settings from JSON as the types that a component declares.
 
@@ -307,11 +325,12 @@ def converted(entry: registry.Entry, values: Mapping[str, Any], *, where: str) -
     if not values:
         return {}
     known = [f.name for f in dataclasses.fields(entry.cls) if f.init and not f.name.startswith("_")]
-    open_to_all = [name for name in known if name not in OPERATOR]
+    operator = closed(entry)
+    open_to_all = [name for name in known if name not in operator]
     hints = typing.get_type_hints(entry.cls)
     out = {}
     for name, value in values.items():
-        if name in known and name in OPERATOR:
+        if name in known and (name in operator or _names_file(entry, name, value)):
             raise ApiError(
                 f"{entry.name}.{name} is set by whoever runs this gateway", code="forbidden_setting", param=where
             )
@@ -397,8 +416,5 @@ def _too_many(count: int, most: int, param: str) -> ApiError:
 
 
 def _unknown(what: str, name: str, known: Iterable[str], param: str) -> ApiError:
-    names = list(known)
-    close = difflib.get_close_matches(name[:100], names, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"There are: {', '.join(names) or 'none'}."
     code = "model_not_found" if what == "model" else "unknown_name"
-    return ApiError(f"no {what} is called {name[:100]!r}. {hint}", code=code, param=param)
+    return ApiError(f"no {what} is called {name[:100]!r}. {near(name, known)}", code=code, param=param)

@@ -8,7 +8,8 @@ it refuses is our own trouble, a 502, and its words are for the log.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ponder.core.errors import (
@@ -24,7 +25,7 @@ from ponder.core.errors import (
     UnknownName,
 )
 
-__all__ = ["ApiError", "of", "of_provider", "of_stop"]
+__all__ = ["ApiError", "near", "of", "of_provider", "of_stop"]
 
 _INVALID = "invalid_request_error"
 # Statuses with which an upstream says that the request itself is at fault.
@@ -65,6 +66,13 @@ class ApiError(Exception):
         """Return the JSON object."""
         error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
         return {"error": {**error, **self.more}}
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return a sentence with the names that are like one that is not known, or with all."""
+    names = list(known)
+    close = difflib.get_close_matches(name[:100], names, n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(map(repr, close))}?" if close else f"There are: {', '.join(names) or 'none'}."
 
 
 def of(err: BaseException) -> ApiError | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ from ponder.gateway.settings_file import load_settings
 from ponder.gateway.telemetry import Telemetry
 from ponder.gateway.trace_book import TraceBook, TraceRecord
 from ponder.gateway.upstreams import Lines, open_upstream
+from ponder.gateway.warming import warm
 
 if TYPE_CHECKING:
     from ponder.core.budget import Meter
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 __all__ = ["Gateway", "House", "Running"]
 
 logger = logging.getLogger(__name__)
+# Sections that a reload leaves as they are.
+_FIXED = ("server", "counters", "traces", "store")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -110,6 +113,7 @@ class Gateway:
         self.house, self.account, self.book, self.telemetry, self.metrics = house, account, book, telemetry, metrics
         self.admission = AdmissionQueue.of(house.settings)
         self.store, self.path, self.draining = store, path, False
+        self._read: Settings | None = None  # of the file, as it was last read (the command line may have changed them)
         self._opener = opener
         self._running: set[Running] = set()
         self._old: set[House] = set()
@@ -138,6 +142,7 @@ class Gateway:
         """
         house = await _house(settings, {}, opener)
         try:
+            await warm(house.chooser)
             account = Account(await open_counters(settings.counters.url), settings)
             book = TraceBook(settings.traces)
             telemetry = Telemetry.open(settings.traces)
@@ -147,7 +152,7 @@ class Gateway:
         except BaseException:
             await house.lines.close()
             raise
-        return cls(
+        made = cls(
             house,
             account=account,
             book=book,
@@ -157,6 +162,10 @@ class Gateway:
             path=path,
             opener=opener,
         )
+        if path is not None:
+            with suppress(BadInput):
+                made._read = load_settings(path)
+        return made
 
     def key_of(self, exchange: Exchange) -> Key:
         """Return whose request it is.
@@ -225,15 +234,15 @@ class Gateway:
         if self.path is None:
             return "there is no settings file to read again"
         try:
-            settings = load_settings(self.path)
+            read = load_settings(self.path)
             # Where it listens and what it has open stays until the next start.
             before = self.house.settings
-            fixed = [n for n in ("server", "counters", "traces", "store") if getattr(settings, n) != getattr(before, n)]
-            settings = replace(settings, **{name: getattr(before, name) for name in fixed})
-            await self.use(settings)
+            await self.use(replace(read, **{name: getattr(before, name) for name in _FIXED}))
+            fixed = [n for n in _FIXED if getattr(read, n) != getattr(self._read or before, n)]
+            self._read = read
         except (BadInput, MissingExtra, ValueError) as err:
             return f"the settings stay as they were: {err}"
-        later = f"; {', '.join(fixed)} change at the next start" if fixed else ""
+        later = f"; what is new in [{'], ['.join(fixed)}] waits for the next start" if fixed else ""
         return f"settings read again from {self.path}{later}"
 
     async def use(self, settings: Settings) -> None:

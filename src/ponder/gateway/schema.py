@@ -12,6 +12,7 @@ from typing import Any
 
 from ponder.core.registry import need
 from ponder.gateway.errors import ApiError
+from ponder.gateway.misfits import misfit
 
 __all__ = ["ERROR", "PONDER", "USAGE", "checker", "nullable"]
 
@@ -60,6 +61,12 @@ PONDER: dict[str, Any] = {
         "policy": {"type": "string", "enum": ["default", "none"]},
         "deadline_ms": {"type": "number", "minimum": 10, "description": "The best answer so far by then."},
         "store": {"type": "boolean"},
+        "context_id": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 200,
+            "description": "With `sleep_time`: a name for the system message, which later requests may leave out.",
+        },
         "answer": {"type": "string", "minLength": 1, "description": "Type of the answer, for votes: number, math, ..."},
         "progress": {"type": "string", "enum": ["reasoning", "comments", "none"]},
     },
@@ -111,8 +118,7 @@ def checker(schema: Mapping[str, Any]) -> Callable[[Any], dict[str, Any]]:
         try:
             validate(data)
         except library.JsonSchemaValueException as err:
-            path = ".".join(err.path[1:])
-            message = err.message.removeprefix("data.") if path else err.message.replace("data", "the body", 1)
+            path, message = misfit(err)
             raise ApiError(message[:500], param=path or None) from None
         except RecursionError:
             raise ApiError("the body is nested too deeply") from None

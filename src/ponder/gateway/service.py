@@ -31,8 +31,9 @@ from ponder.gateway.errors import ApiError, of, of_provider, of_stop
 from ponder.gateway.exchange import Visitor
 from ponder.gateway.gateway import Gateway, House
 from ponder.gateway.ids import fresh_id
+from ponder.gateway.relay import Listener
 from ponder.gateway.settings import Key
-from ponder.gateway.shaped import Listener, Shape, Shaped
+from ponder.gateway.shaped import Shape, Shaped
 from ponder.gateway.trace_book import TraceRecord
 
 __all__ = ["TRACE_HEADER", "Ask", "Outcome", "Watcher", "answer", "usage_json"]

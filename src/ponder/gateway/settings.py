@@ -15,6 +15,7 @@ from ponder.core.errors import ConfigError
 
 __all__ = [
     "Admission",
+    "Contexts",
     "Counting",
     "Key",
     "Limits",
@@ -246,6 +247,26 @@ class Stored:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Contexts:
+    """Contexts that clients name (`ponder.context_id`), with the notes that `sleep_time` made about them.
+
+    Attributes:
+        folder: holds a file for each key; None keeps no contexts.
+        days: oldest context kept, in days, > 0; None is for ever.
+        rows: most notes kept for a key, >= 1; None is all.
+    """
+
+    folder: str | None = None
+    days: float | None = 30.0
+    rows: int | None = 1000
+
+    def __post_init__(self) -> None:
+        _at_least("rows", self.rows, 1)
+        if self.days is not None and not self.days > 0:
+            raise ConfigError(f"days must be above 0, got {self.days!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Counting:
     """Where counters live.
 
@@ -269,7 +290,7 @@ class Settings:
         limits: of all keys together.
         default_method: used where a request names none.
         policy: file of a tuned policy for `auto`.
-        request, server, admission, traces, store, counters: see there.
+        request, server, admission, traces, store, contexts, counters: see there.
     """
 
     upstreams: tuple[Upstream, ...] = ()
@@ -284,6 +305,7 @@ class Settings:
     admission: Admission = field(default_factory=Admission)
     traces: Traces = field(default_factory=Traces)
     store: Stored = field(default_factory=Stored)
+    contexts: Contexts = field(default_factory=Contexts)
     counters: Counting = field(default_factory=Counting)
 
     def __post_init__(self) -> None:

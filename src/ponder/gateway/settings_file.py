@@ -297,6 +297,7 @@ def _from_folder(settings: Settings, folder: Path) -> Settings:
         server=dataclasses.replace(settings.server, benches=placed(settings.server.benches)),
         traces=dataclasses.replace(settings.traces, file=placed(settings.traces.file)),
         store=dataclasses.replace(settings.store, file=placed(settings.store.file) or settings.store.file),
+        contexts=dataclasses.replace(settings.contexts, folder=placed(settings.contexts.folder)),
         counters=dataclasses.replace(settings.counters, url=placed(settings.counters.url) or settings.counters.url),
     )
 

@@ -2,8 +2,7 @@
 
 Methods know nothing of these. The model that a run is given as its policy is wrapped in `Shaped`: a request whose
 messages are the task's own gets the client's wishes; any other request (a critique, a judgement) passes as it is.
-Where the client already sees the tokens of an answer, an attempt that broke is repeated only as far as it says the
-same again: what was sent cannot be taken back.
+What comes of them as it is written goes through a `Relay`.
 
 Source: our own.
 """
@@ -12,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from ponder.core.errors import ProviderError
 from ponder.core.model import Completion, Model, Request, Sink, TokenCount
 from ponder.core.task import Message
+from ponder.gateway.relay import Listener, Relay
 
-__all__ = ["Diverged", "Listener", "Relay", "Shape", "Shaped"]
+__all__ = ["Shape", "Shaped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,25 +58,6 @@ class Shape:
         if self.fixed and request.certainty:
             changes["certainty"] = False
         return replace(request, **changes) if changes else request
-
-
-class Listener(Protocol):
-    """Who shows tokens to the client.
-
-    Attributes:
-        live: whether the tokens of the task's answers are shown as they come.
-    """
-
-    live: bool
-
-    def token(self, sample: int, text: str) -> None:
-        """Sample number `sample` goes on with `text`."""
-
-
-class Diverged(ProviderError):
-    """A repeated attempt says something else than what the client has seen."""
-
-    hint = "The stream ends with what was sent."
 
 
 class Shaped:
@@ -146,52 +127,3 @@ class Shaped:
 
     def _shaped(self, request: Request) -> Request:
         return request if self._plain_shape or not self._ours(request) else self._shape.put_on(request)
-
-
-class Relay:
-    """A sink that passes each token on once, however many attempts it takes to get the answer."""
-
-    def __init__(self, sink: Sink, n: int, *, first: int = 0, listener: Listener | None = None) -> None:
-        self._sink, self._listener, self._first = sink, listener, first
-        self._said = [""] * n  # passed on
-        self._again: list[str | None] = [None] * n  # what a repeated attempt has said so far, while it lags behind
-
-    def restart(self) -> None:
-        """The next tokens are those of a new attempt."""
-        self._again = ["" if said else None for said in self._said]
-
-    def token(self, index: int, text: str, count: int = 1) -> None:
-        """Pass on what is new.
-
-        Raises:
-            Diverged: the client has seen something else.
-        """
-        again = self._again[index]
-        if again is not None:
-            text = self._catch_up(index, again + text)
-        self._sink.token(index, text, count)
-        if text:
-            self._said[index] += text
-            if self._listener is not None and self._listener.live:
-                self._listener.token(self._first + index, text)
-
-    def _catch_up(self, index: int, again: str) -> str:
-        said = self._said[index]
-        if said.startswith(again):
-            self._again[index] = again
-            return ""
-        if again.startswith(said):
-            self._again[index] = None
-            return again[len(said) :]
-        if self._listener is not None and self._listener.live:
-            raise Diverged("the repeated answer differs from what was sent", status=200)
-        self._again[index] = again  # nobody has seen it: the tokens count, the first text stands until the end
-        return ""
-
-    def prompt(self, index: int, tokens: int) -> None:
-        """Pass the count on."""
-        self._sink.prompt(index, tokens)
-
-    def done(self, index: int, completion: Completion) -> None:
-        """Pass the end on."""
-        self._sink.done(index, completion)

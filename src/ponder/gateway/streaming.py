@@ -14,31 +14,25 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from ponder.core import registry
-from ponder.core.candidate import Candidate
 from ponder.core.errors import PonderError
 from ponder.core.trace import Event
 from ponder.gateway.choice import Plan, is_alone
 from ponder.gateway.errors import ApiError, of
 from ponder.gateway.exchange import Exchange, dumps
 from ponder.gateway.gateway import Gateway, House
+from ponder.gateway.pieces import Piece, Sent
 from ponder.gateway.service import TRACE_HEADER, Ask, Outcome, answer
+from ponder.models._replies import read_logprobs
 
-__all__ = ["Feed", "Form", "Piece", "Progress", "remainder", "stream"]
+__all__ = ["Feed", "Form", "Progress", "stream"]
 
 Progress = Literal["reasoning", "comments", "none"]
 HEARTBEAT_SECONDS = 5.0
 # Seconds between two signs of progress.
 PACE_SECONDS = 0.1
-
-
-class Piece(NamedTuple):
-    """A part of a choice's text."""
-
-    choice: int
-    text: str
 
 
 class Form(Protocol):
@@ -53,10 +47,10 @@ class Form(Protocol):
     def thought(self, text: str) -> bytes:
         """Return the event for progress shown as reasoning; empty where the endpoint has no such thing."""
 
-    def rest(self, outcome: Outcome, sent: Mapping[int, str]) -> bytes:
+    def rest(self, outcome: Outcome, sent: Mapping[int, Sent]) -> bytes:
         """Return the events for everything that was not sent: rest of the texts, ends, usage."""
 
-    def cut(self, sent: Mapping[int, str], err: ApiError) -> bytes:
+    def cut(self, sent: Mapping[int, Sent], err: ApiError) -> bytes:
         """Return the events that end texts which cannot be completed."""
 
 
@@ -65,14 +59,22 @@ class Feed:
 
     Attributes:
         live: whether tokens are shown as they come.
-        sent: text by choice that was taken to be sent.
+        sent: by choice, what was taken to be sent.
     """
 
-    def __init__(self, plan: Plan, *, live: bool = True) -> None:
-        """Follow a run of this plan; `live` False keeps its tokens back to the end (with their log-probabilities)."""
-        self._may = live
-        self.live = live and (plan.alone or plan.single)
-        self.sent: dict[int, str] = {}
+    def __init__(self, plan: Plan, *, logprobs: bool = False) -> None:
+        """Follow a run of this plan.
+
+        Args:
+            plan: what answers.
+            logprobs: the client wants log-probabilities: a token that comes without its own is kept back to the end,
+                with all that follow it.
+        """
+        self._logprobs = logprobs
+        self._held: set[int] = set()
+        self._begun = False
+        self.live = plan.alone or plan.single
+        self.sent: dict[int, Sent] = {}
         self.news = ""
         self._plan = plan
         self._pieces: deque[Piece] = deque()
@@ -91,19 +93,38 @@ class Feed:
 
     def token(self, sample: int, text: str) -> None:
         """A token of an answer that is shown as it comes."""
-        self._say(sample if self._plan.single else 0, text)
+        choice = sample if self._plan.single else 0
+        if self._logprobs:
+            self._held.add(choice)
+        else:
+            self._say(Piece(choice, text))
+
+    def detail(self, sample: int, text: str, more: Mapping[str, Any]) -> None:
+        """A part of an answer that is more than text."""
+        choice = sample if self._plan.single else 0
+        shown = {name: part for name, part in more.items() if name != "logprobs"}
+        if self._logprobs:
+            tokens = read_logprobs(more["logprobs"]) if "logprobs" in more else None
+            if tokens:
+                shown["tokens"] = tokens
+            elif text:
+                self._held.add(choice)
+            if choice in self._held:
+                return
+        if text or shown:
+            self._say(Piece(choice, text, shown or None))
 
     def watch(self, event: Event) -> None:
         """Note what happened; certainty begins where one call is the whole rest of the run, or at a commitment."""
         if event.kind == "run" and event.phase == "open":
             if not self._root:
                 self._root = event.id
-            elif event.parent == self._root and self._plan.name == "auto" and self._may:
+            elif event.parent == self._root and self._plan.name == "auto":
                 self.live = _is_alone(event.data)
-        elif event.kind == "commit" and event.parent == self._root and self._may:
+        elif event.kind == "commit" and event.parent == self._root and not self._logprobs:
             text = event.data.get("text")
-            if isinstance(text, str) and not self.sent:
-                self._say(0, text)
+            if isinstance(text, str) and not self._begun:
+                self._say(Piece(0, text))
         elif event.kind == "call":
             self._calls += event.phase == "open"
             self._done += event.phase == "close"
@@ -117,8 +138,9 @@ class Feed:
         self.outcome, self.error = outcome, error
         self._stir.set()
 
-    def _say(self, choice: int, text: str) -> None:
-        self._pieces.append(Piece(choice, text))
+    def _say(self, piece: Piece) -> None:
+        self._begun = True
+        self._pieces.append(piece)
         self._stir.set()
 
     def _tell(self) -> None:
@@ -150,7 +172,9 @@ class Feed:
         pieces = list(self._pieces)
         self._pieces.clear()
         for piece in pieces:
-            self.sent[piece.choice] = self.sent.get(piece.choice, "") + piece.text
+            if (sent := self.sent.get(piece.choice)) is None:
+                sent = self.sent[piece.choice] = Sent()
+            sent.add(piece)
         return pieces
 
 
@@ -169,7 +193,7 @@ async def stream(
     Raises:
         ApiError: there is no answer, and nothing has been sent.
     """
-    feed = Feed(ask.plan, live=ask.shape.logprobs is None)
+    feed = Feed(ask.plan, logprobs=ask.shape.logprobs is not None)
 
     async def run() -> None:
         try:
@@ -241,8 +265,3 @@ def _is_alone(data: Mapping[str, Any]) -> bool:
         return is_alone(entry, entry.make(**data.get("settings", {})))
     except PonderError:
         return False
-
-
-def remainder(candidate: Candidate, sent: str) -> str:
-    """Return what is left to send of an answer of which `sent` was sent; nothing where they differ."""
-    return candidate.text[len(sent) :] if candidate.text.startswith(sent) else ""

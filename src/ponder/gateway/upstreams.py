@@ -20,8 +20,8 @@ from ponder.core.model import Completion, Model, Request, Sink
 from ponder.core.seeds import derive
 from ponder.core.solve import load
 from ponder.core.usage import Usage
+from ponder.gateway.relay import Diverged
 from ponder.gateway.settings import Price, Settings, Upstream
-from ponder.gateway.shaped import Diverged
 from ponder.models._limiter import Retry
 from ponder.models.openai import OpenAI
 from ponder.models.upstreams import Upstreams
@@ -166,6 +166,8 @@ class _Billed:
     def __init__(self, sink: Sink, spent: Usage) -> None:
         self._sink, self._spent = sink, spent
         self.token, self.prompt = sink.token, sink.prompt
+        if (detail := getattr(sink, "detail", None)) is not None:
+            self.detail = detail
 
     def done(self, index: int, completion: Completion) -> None:
         if self._spent.tokens:
@@ -234,6 +236,8 @@ class Lines:
                 except (ConfigError, BadInput, ImportError) as err:
                     raise BadInput(f"upstream {upstream.name!r}: {err}") from err
                 stack.push_async_callback(models[upstream].close)
+                if isinstance(opened := models[upstream], OpenAI):
+                    opened.take_over()  # a reload may change the limits; requests of before go on under theirs
             stack.pop_all()
         return cls(settings, models)
 
@@ -249,11 +253,13 @@ def _check_shared(settings: Settings) -> None:
     """Refuse two upstreams at one address with other numbers of connections: they share one pool."""
     seen: dict[str, Upstream] = {}
     for upstream in settings.upstreams:
-        if upstream.spec.startswith("openai:"):
-            address = upstream.spec.removeprefix("openai:").partition("#")[0]
-            first = seen.setdefault(address, upstream)
-            if "//" in address and first.max_concurrent != upstream.max_concurrent:
-                raise BadInput(
-                    f"upstreams {first.name!r} and {upstream.name!r} are at one address and share their connections:"
-                    " give them the same max_concurrent"
-                )
+        backend, _, rest = upstream.spec.partition(":")
+        if backend != "openai":
+            continue
+        address, mark, _ = rest.partition("#")
+        first = seen.setdefault(address if mark else "", upstream)  # without an address it is OpenAI's own
+        if first.max_concurrent != upstream.max_concurrent:
+            raise BadInput(
+                f"upstreams {first.name!r} and {upstream.name!r} are at one address and share their connections:"
+                " give them the same max_concurrent"
+            )

@@ -9,13 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ponder.core import registry
 from ponder.core.budget import Budget
 from ponder.core.model import Sampling
-from ponder.gateway.errors import ApiError
+from ponder.gateway.errors import ApiError, near
 from ponder.gateway.ids import fresh_seed
 from ponder.gateway.schema import PONDER, nullable
 
-__all__ = ["COMMON", "MAX_TOKENS", "PASSED", "budget_of", "deadline_of", "extra_of", "sampling_of", "seed_of"]
+__all__ = [
+    "COMMON",
+    "MAX_TOKENS",
+    "PASSED",
+    "answer_of",
+    "budget_of",
+    "deadline_of",
+    "extra_of",
+    "sampling_of",
+    "seed_of",
+]
 
 # Most tokens of an answer for which the client names no limit.
 MAX_TOKENS = 1024
@@ -100,6 +111,19 @@ def budget_of(body: Mapping[str, Any]) -> Budget:
 
 
 _NO_BUDGET = Budget()
+
+
+def answer_of(body: Mapping[str, Any]) -> str:
+    """Return the type of the answer.
+
+    Raises:
+        ApiError: there is none of that name.
+    """
+    name: str = (body.get("ponder") or {}).get("answer") or "text"
+    if name != "text" and name not in (known := registry.answer_types.names()):
+        message = f"no answer type is called {name[:100]!r}. {near(name, known)}"
+        raise ApiError(message, code="unknown_name", param="ponder.answer")
+    return name
 
 
 def deadline_of(body: Mapping[str, Any], most: float) -> float | None:

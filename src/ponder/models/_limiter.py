@@ -19,7 +19,7 @@ from typing import TypeVar
 from ponder.core.errors import BadReply, ConfigError, EndpointDown, ProviderError, ProviderTimeout, RateLimited
 from ponder.core.seeds import derive
 
-__all__ = ["Limiter", "Limits", "Retry", "limiter_for"]
+__all__ = ["Limiter", "Limits", "Retry", "limiter_for", "renew_limits"]
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -216,3 +216,11 @@ def limiter_for(endpoint: str, limits: Limits) -> Limiter:
     if limiter.limits is not limits and limiter.limits != limits:
         raise ConfigError(f"two models of {endpoint} were given other limits: {limiter.limits} and {limits}")
     return limiter
+
+
+def renew_limits(endpoint: str, limits: Limits) -> None:
+    """Let an endpoint have other limits in the running event loop; who holds its limiter goes on under the old ones."""
+    shared = _limiters.get(asyncio.get_running_loop(), {})
+    limiter = shared.get(endpoint)
+    if limiter is not None and limiter.limits != limits:
+        del shared[endpoint]

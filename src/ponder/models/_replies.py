@@ -19,7 +19,7 @@ from ponder.core.task import Message
 from ponder.models._bills import costs
 from ponder.models._quirks import Kind, error_text, failure
 
-__all__ = ["Reply", "completions", "inner_error", "string", "unreadable"]
+__all__ = ["Entry", "Reply", "completions", "inner_error", "read_logprobs", "string", "unreadable"]
 
 _FINISH: dict[str, Finish] = {
     "stop": "stop",
@@ -157,10 +157,7 @@ def _tokens(choice: Mapping[str, Any], text: str, request: Request) -> Tokens | 
     logprobs = choice.get("logprobs")
     if request.logprobs is None or not isinstance(logprobs, dict):
         return None
-    try:
-        entries = _entries(logprobs)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None  # unreadable log-probabilities are missing, not made up
+    entries = read_logprobs(logprobs)
     if not entries:
         return None
     given = choice.get("token_ids")
@@ -176,17 +173,27 @@ def _tokens(choice: Mapping[str, Any], text: str, request: Request) -> Tokens | 
     )
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
+    """A token and its log-probability as a server tells it; `top` as in `Tokens`, or None."""
+
     id: int
     data: bytes
     logprob: float
     top: tuple[tuple[int, str, float], ...] | None
 
 
-def _entries(logprobs: Mapping[str, Any]) -> list[_Entry]:
+def read_logprobs(logprobs: Mapping[str, Any]) -> list[Entry] | None:
+    """Return the tokens of a `logprobs` object, chat's or raw completions' form; None where they cannot be read."""
+    try:
+        return _entries(logprobs)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        return None  # unreadable log-probabilities are missing, not made up
+
+
+def _entries(logprobs: Mapping[str, Any]) -> list[Entry]:
     if isinstance(logprobs.get("content"), list):
         return [
-            _Entry(
+            Entry(
                 id=entry.get("id", -1),
                 data=bytes(entry["bytes"]) if entry.get("bytes") is not None else entry["token"].encode(),
                 logprob=_logprob(entry["logprob"]),
@@ -199,7 +206,7 @@ def _entries(logprobs: Mapping[str, Any]) -> list[_Entry]:
     texts = logprobs.get("tokens") or []
     tops = logprobs.get("top_logprobs") or [None] * len(texts)
     return [
-        _Entry(
+        Entry(
             id=-1,
             data=text.encode(),
             logprob=_logprob(value),

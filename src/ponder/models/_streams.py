@@ -8,22 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ponder.models._bills import whole
 from ponder.models._http import DONE
 from ponder.models._quirks import Kind
 from ponder.models._replies import Reply, inner_error, string, unreadable
 
-__all__ = ["Delta", "Stream"]
+__all__ = ["Delta", "Detailed", "Stream"]
 
 
 class Delta(NamedTuple):
-    """What one stream event added to a sibling: `tokens` (0 where the event only ends it) that read `text`."""
+    """What one stream event added to a sibling: `tokens` (0 where the event only ends it) that read `text`.
+
+    `more` is what came beside the text: parts of "reasoning" and "refusal", a list of parts of "tool_calls" (each with
+    its index), and the "logprobs" object of the event, all in the server's words; None where there was only text.
+    """
 
     sibling: int
     text: str
     tokens: int
+    more: Mapping[str, Any] | None = None
+
+
+class Detailed(Protocol):
+    """A sink that is told what a stream says beside the text; one that is not such a sink is told the tokens only."""
+
+    def detail(self, index: int, text: str, count: int, more: Mapping[str, Any]) -> None:
+        """Sibling `index` got `count` more tokens that read `text`, and `more` as in `Delta`."""
 
 
 @dataclass(kw_only=True)
@@ -114,17 +126,25 @@ class Stream:
             raise unreadable(f"a stream event is for choice {index!r:.40} of {len(self._choices)}")
         choice = self._choices[index]
         delta = data if self._raw else data.get("delta") or data.get("message") or {}
+        if not isinstance(delta, dict):
+            raise unreadable("what a stream event adds is not a JSON object")
+        more: dict[str, Any] = {}
         # Most chunks hold a piece of text and nothing else: what is not there costs one look-up (this runs per token).
         text = string(delta.get("text" if self._raw else "content"))
         choice.text.append(text)
         if thought := delta.get("reasoning_content") or delta.get("reasoning"):
-            choice.reasoning.append(string(thought))
+            more["reasoning"] = string(thought)
+            choice.reasoning.append(more["reasoning"])
         if refusal := delta.get("refusal"):
-            choice.refusal.append(string(refusal))
+            more["refusal"] = string(refusal)
+            choice.refusal.append(more["refusal"])
         if tools := delta.get("tool_calls"):
-            for call in tools:
-                _grow_tool(choice.tools, call)
+            if not isinstance(tools, list):
+                raise unreadable("the tool calls in the stream are not a list")
+            more["tool_calls"] = [_grow_tool(choice.tools, call) for call in tools]
         listed = self._grow_tokens(choice, data) if "logprobs" in data or "token_ids" in data else 0
+        if listed and isinstance(data.get("logprobs"), dict):
+            more["logprobs"] = data["logprobs"]
         if data.get("finish_reason") is not None:
             choice.finish = str(data["finish_reason"])
             choice.stop = {name: data[name] for name in ("stop_reason", "matched_stop") if name in data}
@@ -136,7 +156,7 @@ class Stream:
             choice.count, choice.told = running, not self._kind.counts_one
         else:
             choice.count += listed or (1 if text or thought or refusal or tools else 0)
-        return Delta(index, text, choice.count - before)
+        return Delta(index, text, choice.count - before, more or None)
 
     def _grow_tokens(self, choice: _Growing, data: Mapping[str, Any]) -> int:
         logprobs = data.get("logprobs")
@@ -196,12 +216,21 @@ class Stream:
         return out | {"message": message}
 
 
-def _grow_tool(calls: dict[int, dict[str, Any]], part: Any) -> None:
+def _grow_tool(calls: dict[int, dict[str, Any]], part: Any) -> dict[str, Any]:
+    """Add a part to the call that it belongs to, and return it with the index of that call."""
     if not isinstance(part, dict):
         raise unreadable("a tool call in the stream is not a JSON object")
-    place = part.get("index", len(calls))
-    call = calls.setdefault(place, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-    call["id"] = part.get("id") or call["id"]
-    function = part.get("function") or {}
-    for name in ("name", "arguments"):
-        call["function"][name] += string(function.get(name))
+    kind = "custom" if part.get("custom") else "function"
+    made = part.get(kind) or {}
+    if not isinstance(made, dict):
+        raise unreadable(f"the {kind} of a tool call in the stream is not a JSON object")
+    place = part.get("index")
+    if not isinstance(place, int):  # servers that send each call whole leave it out
+        place = len(calls)
+    empty = {"name": "", "arguments" if kind == "function" else "input": ""}
+    call = calls.setdefault(place, {"id": "", "type": kind, kind: empty})
+    call["id"] = string(part.get("id")) or call["id"]
+    fields = call.setdefault(kind, empty)
+    for name in empty:
+        fields[name] += string(made.get(name))
+    return {**part, "index": place}

@@ -12,6 +12,7 @@ shows it, access and determinism shrink accordingly, and the log warns once.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import ssl
@@ -23,6 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from ponder.core.access import Access
 from ponder.core.errors import ConfigError, ProviderError, ProviderTimeout, RequestRefused
@@ -32,7 +34,7 @@ from ponder.core.tasks import gather_all
 from ponder.core.usage import Usage
 from ponder.models._bills import prompt_bound, usage_bound
 from ponder.models._http import Resolver, Secret, Transport, TransportOptions
-from ponder.models._limiter import Limits, Retry, limiter_for
+from ponder.models._limiter import Limiter, Limits, Retry, limiter_for, renew_limits
 from ponder.models._quirks import KINDS, Kind, Refusal, body, kind_of, rejected
 from ponder.models._replies import Reply, completions
 from ponder.models._streams import Stream
@@ -143,6 +145,7 @@ class OpenAI:
             requests_per_minute=self.requests_per_minute,
             tokens_per_minute=self.tokens_per_minute,
         )
+        self._limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, Limiter] = WeakKeyDictionary()
         self._retry = Retry(times=self.retries, first=self.backoff, longest=self.longest_wait)
         self._transport = Transport(
             self.base_url,
@@ -222,9 +225,7 @@ class OpenAI:
         Raises:
             ProviderError: the call failed, after the retries.
         """
-        return await limiter_for(self.base_url, self._limits).run(
-            lambda: self._transport.json(path, data), retry=self._retry
-        )
+        return await self._limiter().run(lambda: self._transport.json(path, data), retry=self._retry)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -250,7 +251,7 @@ class OpenAI:
         bound = self.count(request).tokens
         broken: list[Usage] = []
         try:
-            done = await limiter_for(self.base_url, self._limits).run(
+            done = await self._limiter().run(
                 lambda: self._attempt(request, sink, base, bound, broken),
                 tokens=bound + request.n * request.sampling.max_tokens,
                 spent=lambda result: sum((c.sent or c.usage).tokens for c in result),
@@ -297,10 +298,13 @@ class OpenAI:
 
     async def _stream(self, path: str, data: dict[str, Any], growing: Stream, sink: Sink | None, base: int) -> Reply:
         told = False
+        detail = getattr(sink, "detail", None)
         async with aclosing(self._transport.events(path, data)) as events:
             async for event in events:
                 for delta in growing.feed(event):
-                    if sink is not None and (delta.tokens or delta.text):
+                    if delta.more is not None and detail is not None:
+                        detail(base + delta.sibling, delta.text, delta.tokens, delta.more)
+                    elif sink is not None and (delta.tokens or delta.text):
                         sink.token(base + delta.sibling, delta.text, delta.tokens)
                 if sink is not None and not told and growing.prompt_tokens:
                     told = True
@@ -327,6 +331,22 @@ class OpenAI:
         if not isinstance(prompt, str):
             raise RequestRefused(f"{self.base_url}: /apply-template returned no prompt")
         return prompt + request.prefix
+
+    def take_over(self) -> None:
+        """Make this model's limits those of the endpoint, in the running event loop.
+
+        Models that have called the endpoint or taken it over before keep theirs.
+        """
+        renew_limits(self.base_url, self._limits)
+        self._limiter()
+
+    def _limiter(self) -> Limiter:
+        """Return the endpoint's limiter in the running event loop; a model keeps the one that it began with."""
+        loop = asyncio.get_running_loop()
+        kept = self._limiters.get(loop)
+        if kept is None:
+            kept = self._limiters[loop] = limiter_for(self.base_url, self._limits)
+        return kept
 
     def _learn(self, parameter: str, why: str) -> None:
         if parameter in self._learned:

@@ -6,13 +6,14 @@ Cost: n log n. Needs: nothing beyond the base install.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from ponder.core.errors import BadInput, ConfigError
-from ponder.core.seeds import derive
-from ponder.numerics.intervals import Interval
+from ponder.numerics.intervals import Interval, draws
 
 __all__ = ["Counted", "auc", "auc_interval"]
 
@@ -60,20 +61,22 @@ def auc_interval(
     """
     if resamples < 1 or not 0 < level < 1:
         raise ConfigError(f"need resamples >= 1 and level in (0, 1), got {resamples!r} and {level!r}")
+    return _interval(tuple(trials), pairs, seed, resamples, level)
+
+
+@lru_cache(maxsize=256)  # curves that share their samples share the interval
+def _interval(trials: tuple[Counted, ...], pairs: Pairs, seed: int, resamples: int, level: float) -> Interval | None:
     value = auc(trials, pairs)
     if value is None:
         return None
     parts = _parts(trials)
-    sums = [_won(part) for part in parts]
-    rng = derive(seed, "auc_interval")
-    areas = []
-    for _ in range(resamples):
-        drawn = rng.choices(range(len(parts)), k=len(parts))
-        won, total = (
-            _won([trial for at in drawn for trial in parts[at]]) if pairs == "all" else _sum([sums[at] for at in drawn])
-        )
-        if total > 0:
-            areas.append(won / total)
+    won_of = _resampled_all(parts) if pairs == "all" else _resampled_within(parts)
+    areas = [
+        won / total
+        for pick in draws(seed, "auc_interval", len(parts), resamples)
+        for won, total in [won_of(pick(range(len(parts))))]
+        if total > 0
+    ]
     areas.sort()
     return Interval(value, _at(areas, (1 - level) / 2, value), _at(areas, (1 + level) / 2, value))
 
@@ -90,6 +93,40 @@ def _won(trials: Sequence[Counted]) -> tuple[float, float]:
         below += bad
         right += good
     return won, right * below
+
+
+def _resampled_all(parts: Sequence[Sequence[Counted]]) -> Callable[[Sequence[int]], tuple[float, float]]:
+    """Return what turns the clusters drawn into the pairs that their successes win, and all pairs.
+
+    Whole counts can be multiplied by how often their cluster was drawn, so that the scores are sorted once; of others
+    the sums would come out otherwise in the last digit, so they are added in the order drawn.
+    """
+    if any(trial.right % 1 or trial.wrong % 1 for part in parts for trial in part):
+        return lambda drawn: _won([trial for at in drawn for trial in parts[at]])
+    placed = sorted((trial.score, at, trial.right, trial.wrong) for at, part in enumerate(parts) for trial in part)
+    tied = [[entry[1:] for entry in group] for _, group in groupby(placed, key=itemgetter(0))]
+
+    def won_of(drawn: Sequence[int]) -> tuple[float, float]:
+        times = [0] * len(parts)
+        for at in drawn:
+            times[at] += 1
+        won = below = right = 0.0
+        for group in tied:
+            good = bad = 0.0
+            for at, successes, failures in group:
+                good += times[at] * successes
+                bad += times[at] * failures
+            won += good * (below + bad / 2)
+            below += bad
+            right += good
+        return won, right * below
+
+    return won_of
+
+
+def _resampled_within(parts: Sequence[Sequence[Counted]]) -> Callable[[Sequence[int]], tuple[float, float]]:
+    sums = [_won(part) for part in parts]
+    return lambda drawn: _sum([sums[at] for at in drawn])
 
 
 def _parts(trials: Sequence[Counted]) -> list[list[Counted]]:

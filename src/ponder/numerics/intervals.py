@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar
 
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.seeds import derive
 
-__all__ = ["Interval", "cluster_bootstrap", "paired_difference", "wilson"]
+__all__ = ["Interval", "cluster_bootstrap", "draws", "paired_difference", "wilson"]
+
+T = TypeVar("T")
+# Clusters up to which intervals are remembered: a few kB each.
+_MOST_REMEMBERED = 1000
+# Places of all resamples together up to which they are kept: 4 MB.
+_MOST_KEPT = 500_000
 
 
 class Interval(NamedTuple):
@@ -74,10 +82,23 @@ def cluster_bootstrap(
     members: dict[Hashable, list[float]] = {}
     for value, cluster in zip(values, clusters, strict=True):
         members.setdefault(cluster, []).append(value)
-    parts = [(math.fsum(found), len(found)) for found in members.values()]
-    rng = derive(seed, "cluster_bootstrap")
-    means = sorted(_mean(rng.choices(parts, k=len(parts))) for _ in range(resamples))
-    return Interval(_mean(parts), _quantile(means, (1 - level) / 2), _quantile(means, (1 + level) / 2))
+    totals = tuple(math.fsum(found) for found in members.values())
+    counts = tuple(len(found) for found in members.values())
+    limits = _limits if len(totals) <= _MOST_REMEMBERED else _limits.__wrapped__
+    return Interval(math.fsum(totals) / sum(counts), *limits(totals, counts, seed, resamples, level))
+
+
+@lru_cache(maxsize=1024)  # curves that share their samples share many of their numbers
+def _limits(
+    totals: tuple[float, ...], counts: tuple[int, ...], seed: int, resamples: int, level: float
+) -> tuple[float, float]:
+    drawn = draws(seed, "cluster_bootstrap", len(totals), resamples)
+    if len(set(counts)) == 1:
+        every = sum(counts)
+        means = sorted([math.fsum(pick(totals)) / every for pick in drawn])
+    else:
+        means = sorted([math.fsum(pick(totals)) / sum(pick(counts)) for pick in drawn])
+    return _quantile(means, (1 - level) / 2), _quantile(means, (1 + level) / 2)
 
 
 def paired_difference(
@@ -103,8 +124,27 @@ def paired_difference(
     return cluster_bootstrap(differences, prompts, seed=seed, resamples=resamples, level=level)
 
 
-def _mean(parts: Sequence[tuple[float, int]]) -> float:
-    return math.fsum(total for total, _ in parts) / sum(count for _, count in parts)
+def draws(seed: int, name: str, count: int, resamples: int) -> Iterable[Callable[[Sequence[T]], Sequence[T]]]:
+    """Return resamples of `count` things with replacement, each as a function that picks it from a sequence.
+
+    They depend on the arguments alone, so that many intervals over the same prompts need them drawn once: as far as
+    they fit into some megabytes they are kept.
+    """
+    return (
+        _kept(seed, name, count, resamples) if count * resamples <= _MOST_KEPT else _drawn(seed, name, count, resamples)
+    )
+
+
+@lru_cache(maxsize=32)
+def _kept(seed: int, name: str, count: int, resamples: int) -> Sequence[Callable[[Sequence[Any]], Sequence[Any]]]:
+    return tuple(_drawn(seed, name, count, resamples))
+
+
+def _drawn(seed: int, name: str, count: int, resamples: int) -> Iterator[Callable[[Sequence[Any]], Sequence[Any]]]:
+    rng, places = derive(seed, name), range(count)
+    for _ in range(resamples):
+        # Of one place alone, `itemgetter` would return the thing and no tuple of it.
+        yield itemgetter(*rng.choices(places, k=count)) if count > 1 else tuple
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

@@ -18,11 +18,11 @@ from ponder.numerics.intervals import Interval
 __all__ = ["cost_ratio", "mcnemar", "paired_score_interval"]
 
 
-def paired_score_interval(won: int, lost: int, n: int, *, level: float = 0.95) -> Interval:
+def paired_score_interval(won: float, lost: float, n: int, *, level: float = 0.95) -> Interval:
     """Return the difference of two shares on the same n prompts with its score interval, within [-1, 1].
 
     Args:
-        won: prompts that only the first method answered rightly.
+        won: prompts that only the first method answered rightly; of a method that is drawn at random, as expected.
         lost: prompts that only the second one did.
         n: all prompts, >= 1.
         level: of the interval, in (0, 1).

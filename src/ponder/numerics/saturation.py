@@ -15,6 +15,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import mul
 from typing import NamedTuple, Protocol
 
 from ponder.core.errors import BadInput, ConfigError
@@ -34,6 +36,30 @@ __all__ = [
 
 # A gain that equals the least wanted one counts as not worth it, whatever the rounding.
 _SLACK = 1 + 1e-12
+
+
+# Logits of p that a fit tries first: 1 - p still differs from 1 and from 0.
+_GRID = [-20 + 0.25 * step for step in range(161)]
+
+
+class _Place(NamedTuple):
+    """A chance p with the curve's share of its ceiling at each budget, as a fit and as `value` compute it."""
+
+    p: float
+    reached: list[float]
+    risen: list[float]
+
+    @classmethod
+    def of(cls, logit: float, budgets: Sequence[float]) -> _Place:
+        """Return the place of a logit."""
+        p = 1 / (1 + math.exp(-logit))
+        rate = math.log1p(-p)
+        return cls(p, [-math.expm1(n * rate) for n in budgets], [1 - math.pow(1 - p, n) for n in budgets])
+
+
+@lru_cache(maxsize=64)  # a bootstrap fits the same budgets a hundred times
+def _grid(budgets: tuple[float, ...]) -> list[_Place]:
+    return [_Place.of(logit, budgets) for logit in _GRID]
 
 
 class Saturating(Protocol):
@@ -82,20 +108,26 @@ class SaturationModel:
             BadInput: lengths, budgets, accuracies or weights that do not fit.
         """
         points = _points(budgets, accuracies, weights)
+        seen, worth = [y for _, y, _ in points], [w for _, _, w in points]
         floor = max(accuracies)
 
-        def best(logit: float) -> SaturationModel:
-            p = 1 / (1 + math.exp(-logit))
-            reached = [(-math.expm1(n * math.log1p(-p)), y, w) for n, y, w in points]
-            norm = math.fsum(w * s * s for s, _, w in reached)
-            free = math.fsum(w * s * y for s, y, w in reached) / norm if norm > 0 else 1.0
-            return cls(p, min(1.0, max(floor, free)))
+        def tried(place: _Place) -> tuple[float, float]:
+            """Return the miss of the best curve with this p, and its ceiling."""
+            weighted = list(map(mul, worth, place.reached))
+            norm = math.fsum(map(mul, weighted, place.reached))
+            free = math.fsum(map(mul, weighted, seen)) / norm if norm > 0 else 1.0
+            f_max = min(1.0, max(floor, free))
+            missed = [w * (y - f_max * u) ** 2 for w, y, u in zip(worth, seen, place.risen, strict=True)]
+            return math.fsum(missed), f_max
 
-        grid = [-20 + 0.25 * step for step in range(161)]  # 1 - p still differs from 1 and from 0
-        misses = [_miss(best(logit), points) for logit in grid]
+        grid = _grid(tuple(budgets))
+        misses = [tried(place)[0] for place in grid]
         at = min(range(len(grid)), key=misses.__getitem__)
-        refined = _golden(lambda logit: _miss(best(logit), points), grid[at] - 0.25, grid[at] + 0.25)
-        return min((best(refined), best(grid[at])), key=lambda model: _miss(model, points))
+        middle = _GRID[at]
+        refined = _golden(lambda logit: tried(_Place.of(logit, budgets))[0], middle - 0.25, middle + 0.25)
+        ends = [_Place.of(refined, budgets), grid[at]]
+        best = min(ends, key=lambda place: tried(place)[0])
+        return cls(best.p, tried(best)[1])
 
     @classmethod
     def from_samples(cls, right: Sequence[int], drawn: Sequence[int]) -> SaturationModel:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ponder.bench.metrics._samples import Sample, at_each_k, check_ks
 from ponder.bench.metrics.metric import Measure
@@ -46,4 +47,9 @@ def _majority(samples: Sequence[Sample], k: int) -> float:
     groups = [sample.group for sample in samples]
     # Answers that are all right may still be different groups; at most one of them wins a vote.
     right = {sample.group for sample in samples if sample.right and sample.group is not None}
-    return math.fsum(majority_at_k(groups, k, correct=group) for group in sorted(right))
+    return _sum(tuple(groups), k, tuple(sorted(right)))
+
+
+@lru_cache(maxsize=10_000)  # curves that share their samples share the count
+def _sum(groups: tuple[int | None, ...], k: int, right: tuple[int, ...]) -> float:
+    return math.fsum(majority_at_k(groups, k, correct=group) for group in right)

@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from ponder.bench.rows import Row
@@ -98,7 +99,7 @@ def points(rows: Iterable[Row]) -> dict[Group, list[Row]]:
     found: dict[Group, list[Row]] = {}
     for row in rows:
         found.setdefault(Group(row.family, row.model, row.curve, row.n), []).append(row)
-    return {group: sorted(found[group], key=_place) for group in sorted(found, key=lambda g: (*g[:3], g.n or 0))}
+    return {group: _ordered(found[group]) for group in sorted(found, key=lambda g: (*g[:3], g.n or 0))}
 
 
 def curves(rows: Iterable[Row]) -> dict[Group, dict[int, list[Row]]]:
@@ -191,6 +192,18 @@ def missing(name: str, group: Group, why: str, *, unit: str) -> Measure:
     return Measure(name=name, value=None, unit=unit, group=group, note=why)
 
 
-def _place(row: Row) -> tuple[str, int, str, str]:
-    # Two runs of one prompt and seed differ in their content at most: that orders them.
-    return row.problem, row.seed, row.run, json.dumps(row.to_json(), sort_keys=True, default=str)
+def _ordered(rows: Iterable[Row]) -> list[Row]:
+    out: list[Row] = []
+    for _, same in groupby(sorted(rows, key=_place), key=_place):
+        alike = list(same)
+        # Runs of one place differ in their content at most: that orders them, where there are several.
+        out += alike if len(alike) == 1 else sorted(alike, key=_content)
+    return out
+
+
+def _place(row: Row) -> tuple[str, int, str]:
+    return row.problem, row.seed, row.run
+
+
+def _content(row: Row) -> str:
+    return json.dumps(row.to_json(), sort_keys=True, default=str)

@@ -7,8 +7,8 @@ import time
 from ponder.gateway.chat import protocol, serving
 from ponder.gateway.chat.chunks import ChatChunks
 from ponder.gateway.exchange import Endpoint, Exchange, dumps
-from ponder.gateway.gateway import Gateway
-from ponder.gateway.service import answer
+from ponder.gateway.gateway import Gateway, House
+from ponder.gateway.service import Ask, answer
 from ponder.gateway.streaming import stream
 
 __all__ = ["ChatCompletions"]
@@ -31,11 +31,13 @@ class ChatCompletions(Endpoint):
             ask = serving.ask_of(body, house, key, arrived=arrived, traceparent=exchange.header("traceparent"))
             if body.get("stream"):
                 options = body.get("stream_options") or {}
-                form = ChatChunks(
-                    body["model"], usage=bool(options.get("include_usage")), logprobs=ask.shape.logprobs is not None
-                )
+                form = ChatChunks(body["model"], usage=bool(options.get("include_usage")), logprobs=ask.shape.logprobs)
                 progress = (body.get("ponder") or {}).get("progress") or house.settings.server.progress
                 await exchange.visitor.attended(stream(gateway, house, ask, exchange, form, progress=progress))
             else:
-                outcome = await exchange.visitor.attended(answer(gateway, house, ask, exchange.visitor))
-                await exchange.reply(dumps(serving.response(outcome, body["model"])), headers=outcome.headers)
+                await exchange.visitor.attended(self._whole(exchange, house, ask, body["model"]))
+
+    async def _whole(self, exchange: Exchange, house: House, ask: Ask, model: str) -> None:
+        """Run and reply; the reply goes out while the client is still attended, which takes no turn of the loop."""
+        outcome = await answer(self._gateway, house, ask, exchange.visitor)
+        await exchange.reply(dumps(serving.response(outcome, model)), headers=outcome.headers)

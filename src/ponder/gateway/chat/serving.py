@@ -11,7 +11,7 @@ from ponder.core.candidate import Candidate
 from ponder.core.errors import AccessDenied
 from ponder.core.model import Tokens
 from ponder.core.task import Task
-from ponder.gateway import wishes
+from ponder.gateway import contexts, wishes
 from ponder.gateway.chat import protocol
 from ponder.gateway.choice import Plan
 from ponder.gateway.errors import ApiError
@@ -36,6 +36,7 @@ def ask_of(body: Mapping[str, Any], house: House, key: Key, *, arrived: float, t
     n = body.get("n") or 1
     plan = house.chooser.plan(body["model"], own, key=key, n=n, bare=bool(tools))
     messages = protocol.messages_of(body, rules.max_image_bytes)
+    chat = contexts.named(own, messages, key, house.settings.contexts)
     schema, form = protocol.schema_of(body)
     logprobs = (body.get("top_logprobs") or 0) if body.get("logprobs") else None
     if body.get("top_logprobs") and logprobs is None:
@@ -57,12 +58,12 @@ def ask_of(body: Mapping[str, Any], house: House, key: Key, *, arrived: float, t
     return Ask(
         plan=plan,
         key=key,
-        task=Task(messages=messages, answer=own.get("answer") or "text"),
+        task=Task(messages=chat.messages, answer=wishes.answer_of(body), metadata=chat.facts),
         shape=shape,
         sampling=wishes.sampling_of(body, "max_completion_tokens", "max_tokens"),
         budget=wishes.budget_of(body),
         deadline=wishes.deadline_of(body, rules.max_seconds),
-        seed=0 if stored and not given else seed,
+        seed=0 if (stored or chat.facts) and not given else seed,  # notes of another seed are other notes
         n=n,
         stored=stored,
         arrived=arrived,

@@ -17,14 +17,12 @@ from ponder.core.usage import Usage
 from ponder.gateway import wishes
 from ponder.gateway.completions import protocol
 from ponder.gateway.errors import ApiError
-from ponder.gateway.exchange import dumps
 from ponder.gateway.gateway import House
 from ponder.gateway.service import Ask, Outcome, usage_json
 from ponder.gateway.settings import Key
 from ponder.gateway.shaped import Shape
-from ponder.gateway.streaming import Piece, remainder
 
-__all__ = ["TextChunks", "asks_of", "response"]
+__all__ = ["asks_of", "finish_of", "logprobs_json", "response"]
 
 
 def asks_of(
@@ -40,6 +38,8 @@ def asks_of(
     own = body.get("ponder") or {}
     n = body.get("n") or 1
     prompts = protocol.prompts_of(body, rules.max_candidates)
+    if own.get("context_id") is not None:
+        raise ApiError("a context_id names the system message of a chat", param="ponder.context_id")
     plan = house.chooser.plan(body["model"], own, key=key, n=n)
     if len(prompts) * n > rules.max_candidates:
         raise ApiError(
@@ -77,7 +77,7 @@ def asks_of(
             fixed=plan.single,
         )
         text = prompt if isinstance(prompt, str) else " ".join(map(str, prompt))
-        task = Task(messages=(Message("user", text),), answer=own.get("answer") or "text")
+        task = Task(messages=(Message("user", text),), answer=wishes.answer_of(body))
         asks.append(Ask(task=task, shape=shape, **common))
     return asks
 
@@ -95,8 +95,8 @@ def response(outcomes: Sequence[Outcome], body: Mapping[str, Any]) -> dict[str, 
                 {
                     "index": len(choices),
                     "text": before + candidate.text,
-                    "logprobs": None if body.get("logprobs") is None else _logprobs(candidate),
-                    "finish_reason": _finish(candidate),
+                    "logprobs": None if body.get("logprobs") is None else logprobs_json(candidate),
+                    "finish_reason": finish_of(candidate),
                 }
             )
     return {
@@ -110,12 +110,14 @@ def response(outcomes: Sequence[Outcome], body: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _finish(candidate: Candidate) -> str:
+def finish_of(candidate: Candidate) -> str:
+    """Return why the answer ended, in the words of this endpoint."""
     finish = candidate.finish or "stop"
     return {"cancelled": "length", "tool_calls": "stop"}.get(finish, finish)
 
 
-def _logprobs(candidate: Candidate) -> dict[str, Any] | None:
+def logprobs_json(candidate: Candidate, first: int = 0) -> dict[str, Any] | None:
+    """Return the log-probabilities of an answer's tokens from number `first` on, where the method gives them."""
     tokens = None if candidate.completion is None else candidate.completion.tokens
     if tokens is None or tokens.logprobs is None:
         return None
@@ -123,63 +125,10 @@ def _logprobs(candidate: Candidate) -> dict[str, Any] | None:
     for text in tokens.texts:
         offsets.append(place)
         place += len(text)
-    top = None if tokens.top is None else [{text: p for _, text, p in step} for step in tokens.top]
+    top = None if tokens.top is None else [{text: p for _, text, p in step} for step in tokens.top[first:]]
     return {
-        "tokens": list(tokens.texts),
-        "token_logprobs": list(tokens.logprobs),
+        "tokens": list(tokens.texts[first:]),
+        "token_logprobs": list(tokens.logprobs[first:]),
         "top_logprobs": top,
-        "text_offset": offsets,
+        "text_offset": offsets[first:],
     }
-
-
-class TextChunks:
-    """Writes the events of one stream of raw completions."""
-
-    def __init__(self, model: str, *, usage: bool, echo: str) -> None:
-        self._model, self._usage, self._echo = model, usage, echo
-        self._created = int(time.time())
-        self._head = b""
-        self._begun: set[int] = set()
-
-    def begin(self, trace_id: str) -> None:
-        """The run has this id."""
-        if not self._head:
-            opening = {
-                "id": f"cmpl-{trace_id}",
-                "object": "text_completion",
-                "created": self._created,
-                "model": self._model,
-            }
-            self._head = b"data: " + dumps(opening)[:-1]
-
-    def piece(self, piece: Piece) -> bytes:
-        """Return the event for a part of a text."""
-        return self._text(piece.choice, piece.text, None)
-
-    def thought(self, text: str) -> bytes:
-        """Raw completions have no place for it."""
-        return b""
-
-    def rest(self, outcome: Outcome, sent: Mapping[int, str]) -> bytes:
-        """Return the events for everything that was not sent."""
-        out = []
-        for place, candidate in enumerate(outcome.choices):
-            choice = candidate.index if outcome.ask.plan.single else place
-            logprobs = None if outcome.ask.shape.logprobs is None else _logprobs(candidate)
-            left = remainder(candidate, sent.get(choice, ""))
-            out.append(self._text(choice, left, _finish(candidate), logprobs))
-        if self._usage:
-            more = {"choices": [], "usage": usage_json(outcome.paid), "ponder": outcome.about()}
-            out.append(self._head + b"," + dumps(more)[1:] + b"\n\n")
-        return b"".join(out)
-
-    def cut(self, sent: Mapping[int, str], err: ApiError) -> bytes:
-        """Return the events that end texts which cannot be completed."""
-        return b"".join(self._text(choice, "", "length") for choice in sent)
-
-    def _text(self, choice: int, text: str, finish: str | None, logprobs: Any = None) -> bytes:
-        if choice not in self._begun:
-            self._begun.add(choice)
-            text = self._echo + text
-        made = {"index": choice, "text": text, "logprobs": logprobs, "finish_reason": finish}
-        return self._head + b"," + dumps({"choices": [made]})[1:] + b"\n\n"

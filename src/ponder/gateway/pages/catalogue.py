@@ -12,7 +12,7 @@ from typing import Any
 from ponder.core import registry
 from ponder.core.papers import rows
 from ponder.core.registry import Entry
-from ponder.gateway.choice import OPERATOR
+from ponder.gateway.choice import closed
 
 __all__ = ["catalogue", "choices"]
 
@@ -49,11 +49,12 @@ def choices() -> dict[str, Any]:
 
 
 def _settings(entry: Entry) -> dict[str, Any]:
+    operator = closed(entry)
     plain = (bool, int, float, str, type(None))
     return {
         name: value
         for name, value in registry.defaults(entry).items()
-        if name not in OPERATOR and isinstance(value, plain)
+        if name not in operator and isinstance(value, plain)
     }
 
 

@@ -111,6 +111,11 @@ class _Feed:
         """A part of an answer that is shown as it comes."""
         self.tell({"token": [sample, text]})
 
+    def detail(self, sample: int, text: str, more: Mapping[str, Any]) -> None:
+        """A part with more than text, of which the page shows the text."""
+        if text:
+            self.token(sample, text)
+
     def watch(self, event: Event) -> None:
         """Something happened."""
         data = {name: cut(value) if isinstance(value, str) else value for name, value in event.data.items()}

@@ -1,4 +1,4 @@
-"""The report of a bench as JSON, made in a process of its own: it is minutes of work for thousands of rows.
+"""The report of a bench as JSON, made in a process of its own: it is seconds of work for thousands of rows.
 
 In the gateway's process it would take the interpreter from the requests, so `in_process` starts this module as a
 program, below the others in priority.

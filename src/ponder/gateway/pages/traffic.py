@@ -1,19 +1,21 @@
 """What passes through the gateway: counts over time, cost by key, method and model, latencies, what `auto` saves.
 
-Everything is read from the book of traces, so it covers what the book keeps. What `auto` would have cost without its
-policy cannot be known: shown are its tokens a request beside those of other methods on the same model here, and what
-the policy's own evidence says.
+Everything is read from the book of traces, so it covers what the book keeps. What `auto` saves is what its requests
+would have cost at the rate that the active policy's evidence states: the cost of the fixed method that was as accurate
+on questions which neither had seen, for each token or dollar of the policy's. The interval is that of the rate; how far
+the questions here are like those of the evidence nobody knows.
 Source: our own.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ponder.gateway.gateway import Gateway
 from ponder.gateway.settings import Key
@@ -52,7 +54,7 @@ async def traffic(gateway: Gateway, key: Key, *, hours: float, everyone: bool) -
         "bins": _bins(rows, since, now),
         "latency": _latency([row.seconds for row in rows]),
         "limits": [{**line._asdict(), "left": line.left} for line in limits],
-        "auto": _auto(shown, gateway.house.settings.policy),
+        "auto": _auto(shown, rows, gateway.house.settings.policy),
     }
 
 
@@ -75,7 +77,7 @@ def _latency(seconds: Sequence[float]) -> dict[str, float] | None:
     return {f"p{q}": ordered[max(0, -(-len(ordered) * q // 100) - 1)] for q in (50, 90, 99)}
 
 
-def _auto(lines: Sequence[Mapping[str, Any]], policy: str | None) -> dict[str, Any]:
+def _auto(lines: Sequence[Mapping[str, Any]], rows: Sequence[TraceRow], policy: str | None) -> dict[str, Any]:
     """Return what is known about the savings of `auto`."""
     by: dict[str, dict[str, list[int]]] = {}
     for line in lines:
@@ -94,15 +96,58 @@ def _auto(lines: Sequence[Mapping[str, Any]], policy: str | None) -> dict[str, A
         for model, methods in by.items()
         if "auto" in methods
     ]
-    return {"here": here, "evidence": None if policy is None else _evidence(policy)}
+    evidence = None if policy is None else _evidence(policy)
+    return {
+        "here": here,
+        "evidence": None if evidence is None else evidence._asdict(),
+        "saved": None if evidence is None else _saved(rows, evidence),
+    }
 
 
-def _evidence(policy: str) -> dict[str, Any] | None:
-    """Return what the policy's file says it cost on held-out questions, beside the fixed method."""
+class _Evidence(NamedTuple):
+    """What a policy cost on held-out questions (`cost`, a question's mean) beside a fixed method (`fixed`).
+
+    `ratio` is cost / fixed with its interval; `against` says which fixed method it was: the one of "equal_accuracy", or
+    in older files the best within the budget ("fixed"). `since` is when the file became what it is.
+    """
+
+    unit: str
+    cost: float
+    fixed: float
+    ratio: tuple[float, float, float]
+    against: str
+    since: float
+
+
+def _evidence(policy: str) -> _Evidence | None:
     try:
+        since = Path(policy).stat().st_mtime
         data = json.loads(Path(policy).read_text(encoding="utf-8"))
         held = data["evidence"]["held_out"]
-        fixed = held["fixed"]
-        return {"unit": data["unit"], "cost": held["cost"], "fixed": fixed["cost"], "ratio": fixed["ratio"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        against = "equal_accuracy" if (held.get("equal_accuracy") or {}).get("ratio") else "fixed"
+        value, low, high = map(float, held[against]["ratio"])
+        if not 0 < low <= value <= high:
+            return None
+        fixed = float(held[against]["cost"])
+        return _Evidence(str(data["unit"]), float(held["cost"]), fixed, (value, low, high), against, since)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _saved(rows: Sequence[TraceRow], evidence: _Evidence) -> dict[str, Any] | None:
+    """Return what `auto` spent since the policy is active, and what it saved with the limits of that estimate.
+
+    None where nobody asked it, or where what it spent is not known in the policy's unit.
+    """
+    asked = [row for row in rows if row.method == "auto" and row.created >= evidence.since and row.status < 400]
+    spent = [float(row.tokens) if evidence.unit == "tokens" else row.usd for row in asked]
+    known = [value for value in spent if value is not None]
+    if not known or len(known) < len(spent) or evidence.unit not in ("tokens", "usd"):
+        return None
+    total = math.fsum(known)
+    value, low, high = evidence.ratio
+    return {
+        "requests": len(known),
+        "spent": total,
+        "saved": [total * (1 / ratio - 1) for ratio in (value, high, low)],
+    }

@@ -25,7 +25,7 @@ async function show() {
   document.title = `${view} · ponder`;
   document.getElementById("forget").hidden = !key();
   const slow = setTimeout(() => main.replaceChildren(h("p", { class: "soft", role: "status" },
-    view === "benches" && rest.length ? "Making the report; with thousands of rows this takes minutes." : "Loading…")), 300);
+    view === "benches" && rest.length ? "Making the report; with thousands of rows this takes a while." : "Loading…")), 300);
   signal.addEventListener("abort", () => clearTimeout(slow));
   try {
     const parts = await VIEWS[view](rest.map(decodeURIComponent).join("/"), signal);

@@ -28,11 +28,12 @@ export function announce(text) {
   document.getElementById("status").textContent = text;
 }
 
-export function table(head, rows, { caption, numbers = [] } = {}) {
+/** A table; a quiet caption is heard and not seen, where a heading says the same. */
+export function table(head, rows, { caption, numbers = [], quiet = false } = {}) {
   const kind = (at) => (numbers.includes(at) ? "number" : null);
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption ?? "table" },
     h("table", null,
-      caption && h("caption", null, caption),
+      caption && h("caption", quiet ? { class: "visually-hidden" } : null, caption),
       h("thead", null, h("tr", null, head.map((name, at) => h("th", { scope: "col", class: kind(at) }, name)))),
       h("tbody", null, rows.map((row) => h("tr", null, row.map((cell, at) =>
         at === 0 ? h("th", { scope: "row" }, cell ?? "–") : h("td", { class: kind(at) }, cell ?? "–")))))));

@@ -222,7 +222,7 @@ export async function playground() {
   const answer = h("select", null, offer.answers.map((name) => option(name, name, name === "text")));
   const temperature = h("input", { type: "number", min: "0", max: "2", step: "0.1", value: "0.8" });
   const most = h("input", { type: "number", min: "1", step: "1", value: "512" });
-  const seed = h("input", { type: "number", step: "1", placeholder: "new each time" });
+  const seed = h("input", { type: "number", step: "1", placeholder: "random" });
   const tokens = h("input", { type: "number", min: "1", step: "1", placeholder: "none" });
   const deadline = h("input", { type: "number", min: "0.1", step: "any", placeholder: "none" });
   const go = h("button", { class: "primary" }, "Run");

@@ -20,18 +20,29 @@ function summed(lines, by) {
     [name, number(sum.requests), number(sum.failed), number(sum.calls), number(sum.tokens), money(sum.usd)]);
 }
 
+const spent = (value, unit) => (unit === "usd" ? money(value) : `${number(value)} ${unit}`);
+const several = (count, name) => `${number(count)} ${name}${count === 1 ? "" : "s"}`;
+const between = (low, high, unit) => (unit === "usd" ? `${money(low)} to ${money(high)}` : `${number(low)} to ${number(high)} ${unit}`);
+const less = (share) => `${percent(Math.abs(share))} ${share < 0 ? "more" : "less"}`;
+
 function auto(found) {
-  const { here, evidence } = found.auto;
+  const { here, evidence, saved } = found.auto;
   const lines = here.map((one) => {
     const others = Object.entries(one.others).map(([name, tokens]) => `${name} ${number(tokens)}`).join(", ");
-    return h("li", null, `${one.model}: ${number(one.requests)} requests, ${number(one.tokens)} tokens each; other methods here: ${others || "none yet"}`);
+    return h("li", null, `${one.model}: ${several(one.requests, "request")}, ${number(one.tokens)} tokens each; other methods here: ${others || "none yet"}`);
   });
+  const fixed = evidence?.against === "equal_accuracy" ? "the cheapest fixed method as accurate" : "the best fixed method";
   return h("section", { class: "card" }, h("h2", null, "What auto saves"),
-    lines.length ? h("ul", null, lines) : h("p", { class: "soft" }, "No request has used auto in this time."),
+    saved && h("div", { class: "figures" },
+      h("div", null, h("b", null, spent(Math.abs(saved.saved[0]), evidence.unit)), saved.saved[0] < 0 ? "spent on top (estimate)" : "saved (estimate)"),
+      h("div", null, h("b", null, between(saved.saved[1], saved.saved[2], evidence.unit)), "95 % interval"),
+      h("div", null, h("b", null, spent(saved.spent, evidence.unit)), `spent by ${several(saved.requests, "request")}`)),
     evidence
-      ? h("p", null, `The active policy cost ${number(evidence.cost)} ${evidence.unit} a question on questions it had not seen, the best fixed method ${number(evidence.fixed)}: ${percent(1 - evidence.ratio[0])} less (95 % interval ${percent(1 - evidence.ratio[2])} to ${percent(1 - evidence.ratio[1])}).`)
-      : h("p", { class: "soft" }, "There is no active policy with evidence on held-out questions."),
-    h("p", { class: "soft small" }, "Tokens a request of different methods are of different questions: they are a hint, not a comparison."));
+      ? h("p", null, `The active policy cost ${spent(evidence.cost, evidence.unit)} a question on questions it had not seen, ${fixed} ${spent(evidence.fixed, evidence.unit)}: ${less(1 - evidence.ratio[0])} (95 % interval ${less(1 - evidence.ratio[2])} to ${less(1 - evidence.ratio[1])}).`)
+      : h("p", { class: "soft" }, "There is no active policy with evidence on held-out questions, so nothing can be said about savings: `ponder tune` makes one."),
+    saved && h("p", { class: "soft small" }, `The estimate is what these requests spent since the policy is active, at that rate. It holds as far as they are like the policy's questions.`),
+    lines.length ? h("ul", null, lines) : h("p", { class: "soft" }, "No request has used auto in this time."),
+    lines.length > 0 && h("p", { class: "soft small" }, "Tokens a request of different methods are of different questions: they are a hint, not a comparison."));
 }
 
 function limits(found) {
@@ -59,7 +70,7 @@ function draw(found, hours) {
       h("section", { class: "card" }, bars({ name: "Tokens", values: found.bins.map((bin) => bin.tokens), labels: ends }))),
     h("div", { class: "columns broad" },
       ["method", "model", "key"].map((by) => h("section", { class: "card" }, h("h2", null, `By ${by}`),
-        table(head(by[0].toUpperCase() + by.slice(1)), summed(found.lines, by), { ...wide, caption: `Traffic by ${by}` })))),
+        table(head(by[0].toUpperCase() + by.slice(1)), summed(found.lines, by), { ...wide, caption: `Traffic by ${by}`, quiet: true })))),
     h("section", { class: "card" }, h("h2", null, "Latency"), table(["Method", "Model", "Key", "Requests", "p50", "p90", "p99"],
       found.lines.map((line) => [line.method, line.model, line.key, number(line.requests), seconds(line.p50), seconds(line.p90), seconds(line.p99)]),
       { caption: "From the request to the last byte", numbers: [3, 4, 5, 6] })),

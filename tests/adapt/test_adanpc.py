@@ -95,6 +95,24 @@ def test_features_come_from_before_the_last_linear_or_a_named_module() -> None:
     assert by_default.cost.forwards == 3
 
 
+def test_a_head_that_never_runs_is_refused() -> None:
+    from torch import nn
+
+    class Spare(nn.Module):  # type: ignore[misc]  # torch is not typed here
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.spare = nn.Linear(5, 3), nn.Linear(2, 2)
+
+        def forward(self, x: Any) -> Any:
+            return self.used(x)
+
+    from ponder.adapt.adanpc import AdaNPC
+
+    with pytest.raises(BadInput, match="spare"):
+        AdaNPC(Spare(), source=points())
+    assert AdaNPC(Spare(), source=points(), head="used").size == len(points()[1])
+
+
 def test_classes_can_be_capped() -> None:
     x, y = points()
     adapter = voting((x, y), per_class=4)
@@ -131,6 +149,25 @@ def test_faiss_finds_what_exact_search_finds() -> None:
     assert quick.memory.index.probes >= 1
     assert float(sum(agree)) / 4 > 0.9
     assert quick.size == exact.size == 6064
+
+
+def test_candidates_of_the_index_are_ranked_exactly_and_recall_is_of_others_than_oneself() -> None:
+    pytest.importorskip("faiss")
+    from ponder.adapt._feature_memory import FeatureMemory
+
+    draw = torch.Generator().manual_seed(4)
+    keys = torch.nn.functional.normalize(torch.randn(5000, 24, generator=draw), dim=1)  # no clusters: hard to index
+    queries = torch.nn.functional.normalize(torch.randn(200, 24, generator=draw), dim=1)
+    labels = torch.zeros(5000, dtype=torch.long)
+    exact, quick = FeatureMemory(keys, labels), FeatureMemory(keys, labels, recall=0.9, k=5)
+    assert quick.index is not None
+    assert quick.index.search(queries, 5).shape == (200, 5 * quick.index.wide)
+    found, wanted = quick.nearest(queries, 5), exact.nearest(queries, 5)
+    close = (keys[found] * queries[:, None]).sum(-1)
+    assert bool((close.diff(dim=1) <= 1e-6).all())
+    assert float((found[:, :, None] == wanted[:, None]).any(1).double().mean()) > 0.85
+    quick.add(queries, torch.ones(200, dtype=torch.long))
+    assert torch.equal(quick.nearest(queries, 1)[:, 0], torch.arange(5000, 5200))
 
 
 def test_a_small_faiss_memory_is_exact() -> None:

@@ -101,16 +101,24 @@ def test_a_heavy_penalty_holds_the_parameters() -> None:
 
 
 def test_gradient_of_the_penalty_is_twice_weight_importance_distance() -> None:
+    """The released rule adds the penalty to the loss and lets autograd differentiate it; ours is written out."""
     import torch
 
     from tests.adapt.networks import batches, mlp
 
     adapter = adapt.EATA(mlp(), source=batches(), fisher_weight=7.0)
-    point = adapter.parameters["1.weight"]
+    origin = {name: point.detach().clone() for name, point in adapter.parameters.items()}
     with torch.no_grad():
-        point.add_(0.3)
-    (gradient,) = torch.autograd.grad(adapter._penalty(), [point])
-    assert torch.allclose(gradient, 2 * 7.0 * adapter.importance["1.weight"] * 0.3, rtol=1e-4)
+        for point in adapter.parameters.values():
+            point.add_(0.3 * torch.rand_like(point))
+    adapter.parameters["1.bias"].grad = torch.ones_like(adapter.parameters["1.bias"])
+    adapter._hold()
+    penalty = 7.0 * sum((adapter.importance[n] * (p - origin[n]).square()).sum() for n, p in adapter.parameters.items())
+    wanted = torch.autograd.grad(penalty, list(adapter.parameters.values()))
+    assert float(adapter.evidence["penalty"]) == pytest.approx(float(penalty.detach()), rel=1e-5)
+    for (name, point), gradient in zip(adapter.parameters.items(), wanted, strict=True):
+        assert point.grad is not None
+        assert torch.allclose(point.grad, gradient + (1.0 if name == "1.bias" else 0.0), rtol=1e-4)
 
 
 @pytest.mark.parametrize("norm", ["layer", "group"])

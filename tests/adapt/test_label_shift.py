@@ -167,6 +167,18 @@ def test_wrong_settings_are_refused(error: type[Exception], settings: dict[str, 
         adapt.LabelShift(trained(), **settings)
 
 
+def test_a_class_that_is_never_predicted_is_refused_before_the_stream() -> None:
+    import torch
+
+    from tests.adapt.networks import batches, mlp
+
+    model = mlp()
+    model[-1].bias.data[:] = torch.tensor([100.0, 0, 0, 0])
+    source = [(x, torch.arange(8) % 4) for x in batches()]
+    with pytest.raises(BadInput, match="never predicted"):
+        adapt.LabelShift(model, source=source, estimator="bbse", training=0)
+
+
 def test_a_model_without_a_linear_head_is_refused() -> None:
     import torch
 

@@ -11,16 +11,19 @@ from ponder.core.errors import ConfigError
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
 
+@pytest.mark.parametrize("data", ["shapes", "digits"])
 @pytest.mark.parametrize("kind", ["conv_bn", "conv_gn", "vit_ln"])
-def test_they_know_their_clean_pictures_and_not_the_corrupted_ones(kind: str) -> None:
+def test_they_know_their_clean_pictures_and_not_the_corrupted_ones(kind: str, data: str) -> None:
     from ponder.adapt._reference_models import reference_model
     from ponder.tasks.corruptions import CORRUPTIONS, corrupt
 
-    held = reference_model(kind)  # type: ignore[arg-type]
-    assert held.accuracy > 0.97
+    if data == "digits":
+        pytest.importorskip("sklearn", reason="the digits are scikit-learn's: pip install 'ponder[adapt]'")
+    held = reference_model(kind, data)  # type: ignore[arg-type]
+    assert held.accuracy > (0.97 if data == "shapes" else 0.94)
     x, y = held.test.x[:200], held.test.y[:200]
     right = [float((held.model(corrupt(x, name, 5)).argmax(1) == y).float().mean()) for name in CORRUPTIONS]
-    assert 0.4 < sum(right) / len(right) < 0.85
+    assert 0.4 < sum(right) / len(right) < (0.85 if data == "shapes" else 0.95)
 
 
 def test_a_kept_model_is_the_trained_one_and_each_comes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

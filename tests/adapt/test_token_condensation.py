@@ -181,5 +181,7 @@ def test_fewer_tokens_cost_no_accuracy_on_the_two_tower_model() -> None:
         right[rate] = adapter(x).argmax(1) == y
         tokens[rate] = sum(adapter.evidence["tokens"][:-1])
     won, lost = right[0.1] & ~right[0.0], right[0.0] & ~right[0.1]
+    print({rate: (round(float(rows.float().mean()), 3), tokens[rate]) for rate, rows in right.items()})
+    print("gain on all tokens", paired_score_interval(int(won.sum()), int(lost.sum()), len(y)))
     assert tokens[0.1] < 0.9 * tokens[0.0]
     assert paired_score_interval(int(won.sum()), int(lost.sum()), len(y)).low > -0.03

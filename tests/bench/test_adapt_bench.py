@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ponder.bench.adapt_bench import STREAMS, build, compare_adapters, open_stre
 from ponder.bench.adapt_page import adapt_study
 from ponder.bench.adapt_subjects import Subject, read_subject, reference_subject
 from ponder.bench.studies.page import write_study
+from ponder.bench.svg_plot import COLOURS
 from ponder.core.errors import BadInput, ConfigError, UnknownName
 from ponder.tasks.streams import Domain
 
@@ -52,13 +54,12 @@ def test_rows_hold_errors_gains_and_costs() -> None:
     assert all(not row.why_not for row in found.rows)
     for row in found.rows:
         assert row.error is not None
-        assert row.gain is not None
+        assert (row.gain is None) == (row.method == "source"), "it gains nothing on itself"
         assert row.error.low <= row.error.value <= row.error.high
         assert len(row.runs) == 2
         assert len(row.runs[0].right) == 120
     source, tent = found.rows[0], found.rows[1]
-    assert source.gain is not None
-    assert (source.gain.value, source.mean("forgetting"), source.mean("forwards_per_sample")) == (0, 0, 1)
+    assert (source.mean("forgetting"), source.mean("forwards_per_sample")) == (0, 1)
     assert (tent.mean("backwards_per_sample") or 0) > 0
 
 
@@ -92,18 +93,26 @@ def test_what_cannot_run_is_a_row_that_says_why() -> None:
 
 def test_given_things_reach_the_method() -> None:
     one = subject()
-    two = subject(given={"expert": one.fresh()})
-    adapter: Any = build(read_method("t3_merging:gamma=10,per=batch"), two)
-    assert (adapter.gamma, adapter.per) == (10, "batch")
+    for name in ("expert", "t3_merging.expert"):
+        two = subject(given={name: one.fresh(), "token_condensation.classes": torch.eye(3)})
+        adapter: Any = build(read_method("t3_merging:gamma=10,per=batch"), two)
+        assert (adapter.gamma, adapter.per) == (10, "batch")
+        assert build(read_method("adanpc"), two)(two.domains[0].x).shape[1] == 3, "classes are of another adapter"
 
 
 @pytest.mark.parametrize("name", sorted(STREAMS))
 def test_every_stream_opens_and_repeats(name: str) -> None:
     one = subject()
+    one = replace(one, moving=dict.fromkeys(("gradual", "changing"), lambda: one.domains))
     first, second = (open_stream(name, one, batch=16, seed=3, samples=30) for _ in range(2))
     assert first.order == second.order
     assert len(first.order) == (120 if name == "recurring" else 60)
     assert first.batch == (1 if name == "single" else 16)
+
+
+def test_streams_that_move_in_small_steps_need_domains_that_do() -> None:
+    with pytest.raises(BadInput, match="continual"):
+        open_stream("gradual", subject())
 
 
 def test_the_page_and_tables_hold_the_numbers(tmp_path: Path) -> None:
@@ -115,6 +124,13 @@ def test_the_page_and_tables_hold_the_numbers(tmp_path: Path) -> None:
     assert body["rows"][1]["method"] == "tent"
     assert body["rows"][1]["error"][0] == pytest.approx(found.rows[1].runs[0].error)
     assert "| source |" in (tmp_path / "table.md").read_text(encoding="utf-8")
+
+
+def test_many_methods_are_drawn_in_several_pictures_with_source_in_each() -> None:
+    names = ["source", *(f"tent:lr={number}" for number in range(1, 8))]
+    found = compare_adapters(subject(), [read_method(name) for name in names], ["continual"], samples=16)
+    pictures = adapt_study(found).sections[0].pictures
+    assert [picture.labels for picture in pictures] == [tuple(names[:COLOURS]), ("source", *names[COLOURS:])]
 
 
 @pytest.mark.parametrize("text", ["nobody", "tent:speed=3", "tent:lr", "tent+source", "tent:model=1"])

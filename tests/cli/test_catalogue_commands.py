@@ -7,15 +7,71 @@ import json
 import pytest
 
 from ponder.cli.methods import settings_of
+from ponder.cli.methods_found import find_component
 from ponder.cli.verifiers import cost_of
-from ponder.core.registry import models, strategies, verifiers
+from ponder.core.papers import rows
+from ponder.core.registry import adapters, models, strategies, verifiers
 from ponder.models import fetch
 from tests.cli.command import Command
 
 
 def test_methods_are_all_listed_one_a_line(ponder: Command) -> None:
-    lines = ponder("methods").out.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == strategies.names()
+    texts, classifiers = ponder("methods").out.split("\n\n")
+    assert [line.split()[0] for line in texts.splitlines()[1:]] == strategies.names()
+    assert [line.split()[0] for line in classifiers.splitlines()[2:]] == adapters.names()
+
+
+def test_adapters_are_listed_alone_where_only_they_carry_the_tags(ponder: Command) -> None:
+    lines = ponder("methods", "--what", "adaptation", "--where", "safety").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["Adapters", "adapter", "guard"]
+
+
+@pytest.mark.parametrize(
+    ("called", "kind", "name"),
+    [
+        ("eata", "adapter", "eata"),
+        ("TENT", "adapter", "tent"),
+        ("SAR", "adapter", "sar"),
+        ("TCA", "adapter", "token_condensation"),
+        ("T3", "adapter", "t3_merging"),
+        ("T³", "adapter", "t3_merging"),
+        ("ckepe", "adapter", "merl"),
+        ("MERL + CKEPE", "adapter", "merl"),
+        ("Label Shift Adapter", "adapter", "label_shift"),
+        ("AdaNPC", "adapter", "adanpc"),
+        ("arXiv:2204.02610", "adapter", "eata"),
+        ("AoT", "method", "atom_of_thoughts"),
+        ("wqrm", "verifier", "wqrm"),
+    ],
+)
+def test_components_are_found_by_their_own_name_and_by_their_papers(
+    ponder: Command, called: str, kind: str, name: str
+) -> None:
+    shown = json.loads(ponder("methods", "show", called, "--json").out)
+    assert (shown["kind"], shown["name"]) == (kind, name)
+
+
+def test_every_paper_that_works_is_found_by_its_name() -> None:
+    for row in rows():
+        if row.paper.components:
+            entry = find_component(row.paper.name)
+            assert f"{entry.kind}/{entry.name}" in row.paper.components
+
+
+def test_other_components_of_the_paper_are_named(ponder: Command) -> None:
+    said = ponder("methods", "show", "eata").out
+    assert "Of the same paper: eta." in said
+    assert "masked | selected" in said
+    assert "learning rate, >= 0." in said, "a setting that the adapter inherits is explained too"
+
+
+def test_a_planned_paper_says_so(ponder: Command) -> None:
+    planned = next(row.paper for row in rows() if not row.paper.components)
+    done = ponder("methods", "show", planned.name)
+    assert (done.code, done.err) == (
+        2,
+        f"ponder: {planned.name} (card {planned.card}) is planned: there is nothing to show yet\n",
+    )
 
 
 def test_methods_as_json_have_their_facts(ponder: Command) -> None:
@@ -34,7 +90,9 @@ def test_a_method_is_shown_with_its_settings(ponder: Command) -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    lacking = [(e.name, s.name) for e in strategies.entries() for s in settings_of(e) if not s.meaning]
+    lacking = [
+        (e.name, s.name) for e in [*strategies.entries(), *adapters.entries()] for s in settings_of(e) if not s.meaning
+    ]
     assert not lacking
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ponder import adapt
 from ponder.core.errors import BadInput, ConfigError
-from ponder.engines.online_run import clean_error
+from ponder.engines.online_run import OnlineRun, clean_error
 
 pytestmark = pytest.mark.torch
 
@@ -73,6 +73,52 @@ def test_resets_follow_the_policy(policy: Any, resets: int, monkeypatch: pytest.
     adapt.run_stream(adapter, stream(), reset=policy)
     assert len(seen) == resets
     assert policy != "domain" or seen == [5]
+
+
+@pytest.mark.parametrize(("batch", "at"), [(8, 5), (16, 3), (12, 4)])
+def test_a_batch_across_two_domains_puts_the_reset_off_by_one_and_does_not_lose_it(
+    batch: int, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter, seen = tent(), []
+    monkeypatch.setattr(adapter, "reset", lambda: seen.append(adapter.cost.batches))
+    adapt.run_stream(adapter, stream().with_batch(batch), reset="domain")
+    assert seen == [at]
+
+
+def test_numbers_of_a_run_are_those_of_its_columns() -> None:
+    cost = adapt.Cost(batches=2, samples=4, forward_samples=8, backward_samples=2, updates=2, skipped=1, seconds=0.02)
+    run = OnlineRun(
+        predictions=(0, 0, 0, 1),
+        confidences=(1.0, 0.6, 1.0, 0.8),
+        right=(True, False, True, False),
+        domains=("a", "a", "a", "b"),
+        cost=cost,
+        wall=1.0,
+        state_bytes=12,
+        graph_bytes=34,
+        clean_before=0.1,
+        clean_after=0.25,
+    )
+    found = run.to_dict()
+    assert found["error"] == 0.5
+    assert found["domain_errors"] == {"a": pytest.approx(1 / 3), "b": 1.0}
+    assert found["domain_error"] == pytest.approx(2 / 3)
+    assert found["ece"] == pytest.approx((2 * 0.0 + 0.6 + 0.8) / 4), "two sure and right, two wrong at .6 and .8"
+    assert found["calibration_drift"] == pytest.approx(0.8 - 0.0), "of the last third, one sample, less the first"
+    assert found["dominant_share"] == 0.75
+    assert found["clean_error"] == 0.25
+    assert found["forgetting"] == pytest.approx(0.15)
+    assert (found["forwards_per_sample"], found["backwards_per_sample"]) == (2.0, 0.5)
+    assert found["ms_per_sample"] == pytest.approx(5.0)
+    assert (found["updates"], found["skipped"], found["state_bytes"], found["graph_bytes"]) == (2, 1, 12, 34)
+
+
+def test_state_bytes_are_the_copy_for_reset_and_the_momentum() -> None:
+    adapter = tent()
+    norms = sum(p.numel() * 4 for p in adapter.parameters.values())
+    assert adapter.state_bytes() == norms
+    adapter(next(iter(stream())).x)
+    assert adapter.state_bytes() == 2 * norms, "and now the momentum of each"
 
 
 def test_reset_at_each_batch_is_episodic() -> None:

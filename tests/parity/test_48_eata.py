@@ -64,6 +64,12 @@ def flat(values: Any) -> list[float]:
     return [float(number) for value in values.values() for number in value.detach().flatten()]
 
 
+def penalty_of(adapter: EATA, origin: dict[str, Any]) -> float:
+    """The penalty as equation 8 writes it."""
+    far = [(adapter.importance[name] * (p - origin[name]).square()).sum() for name, p in adapter.parameters.items()]
+    return adapter.fisher_weight * float(sum(part.detach() for part in far))
+
+
 def online(given: Any) -> dict[str, Any]:
     lr, momentum, margin, similarity, beta, steps, episodic = map(float, given["cfg"])
     clean = given["case"].startswith("clean_")
@@ -84,9 +90,10 @@ def online(given: Any) -> dict[str, Any]:
             found[name] = flat(twin.importance)
             if sample is (each == "sample"):
                 adapter = twin
+    origin = {name: p.detach().clone() for name, p in adapter.parameters.items()}
     for x in double(given["x"]):
         # A batch that selects nothing makes no step and has no penalty; the fixture states its value all the same.
-        penalty = float(adapter._penalty().detach()) if isinstance(adapter, EATA) else 0.0
+        penalty = penalty_of(adapter, origin) if isinstance(adapter, EATA) else 0.0
         out["logits"].append(plain(adapter(x)))
         seen = adapter.evidence
         weights = (margin - seen["entropy"]).exp() * seen["selected"]

@@ -13,13 +13,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ponder.adapt.adanpc import AdaNPC
     from ponder.adapt.batch_norm import BatchNorm
+    from ponder.adapt.ckepe import KnowledgeBase, enrich
     from ponder.adapt.eata import EATA, ETA
     from ponder.adapt.guard import Guard
     from ponder.adapt.label_shift import LabelShift
+    from ponder.adapt.merl import MERL
     from ponder.adapt.sar import SAR
+    from ponder.adapt.sliding_window import SlidingWindow
     from ponder.adapt.source import Source
+    from ponder.adapt.t3_merging import T3Merging
     from ponder.adapt.tent import Tent
+    from ponder.adapt.token_condensation import TokenCondensation
     from ponder.engines.online import Adapter, Cost, Plugin
     from ponder.engines.online_gradients import GradientAdapter
     from ponder.engines.online_parameters import select_parameters
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     from ponder.tasks.streams import Domain, Stream, make_stream
 
 _HOME = {
+    "AdaNPC": "adapt.adanpc",
     "Adapter": "engines.online",
     "BatchNorm": "adapt.batch_norm",
     "Cost": "engines.online",
@@ -36,15 +43,21 @@ _HOME = {
     "ETA": "adapt.eata",
     "GradientAdapter": "engines.online_gradients",
     "Guard": "adapt.guard",
+    "KnowledgeBase": "adapt.ckepe",
     "LabelShift": "adapt.label_shift",
+    "MERL": "adapt.merl",
     "OnlineRun": "engines.online_run",
     "Plugin": "engines.online",
     "SAR": "adapt.sar",
+    "SlidingWindow": "adapt.sliding_window",
     "Source": "adapt.source",
     "Stream": "tasks.streams",
+    "T3Merging": "adapt.t3_merging",
     "Tent": "adapt.tent",
+    "TokenCondensation": "adapt.token_condensation",
     "corrupt": "tasks.corruptions",
     "corrupted_domains": "tasks.corruptions",
+    "enrich": "adapt.ckepe",
     "gradual_domains": "tasks.corruptions",
     "make_stream": "tasks.streams",
     "run_stream": "engines.online_run",
@@ -54,21 +67,28 @@ _HOME = {
 __all__ = [
     "EATA",
     "ETA",
+    "MERL",
     "SAR",
+    "AdaNPC",
     "Adapter",
     "BatchNorm",
     "Cost",
     "Domain",
     "GradientAdapter",
     "Guard",
+    "KnowledgeBase",
     "LabelShift",
     "OnlineRun",
     "Plugin",
+    "SlidingWindow",
     "Source",
     "Stream",
+    "T3Merging",
     "Tent",
+    "TokenCondensation",
     "corrupt",
     "corrupted_domains",
+    "enrich",
     "gradual_domains",
     "make_stream",
     "run_stream",

@@ -1,6 +1,6 @@
 """A memory of unit features with labels: source entries that stay, and entries that a stream adds behind them.
 
-Source: our own; cosines are exact, or of the source entries through a faiss inverted file (inner products).
+Source: our own; cosines are exact, or of the source entries through a faiss inverted file of short codes.
 Cost: exact O(B M d), in blocks of rows; faiss as its cells allow. Adding is amortised: the buffer doubles.
 Needs: the extra `torch`; `faiss-cpu` for the index.
 """
@@ -20,6 +20,7 @@ __all__ = ["FeatureMemory", "SourceIndex"]
 _BLOCK = 1 << 17  # rows whose cosines are held at once
 _FEW = 4096  # below this many entries an inverted file is not worth its cells
 _PROBED = 256  # queries by which recall is measured
+_TRAINED = 40  # entries that each cell's centre is found from
 
 
 class FeatureMemory:
@@ -58,13 +59,11 @@ class FeatureMemory:
         queries = queries.detach().to(self._keys)
         if self.index is None:
             return _nearest(queries, self.keys, 0, k)
-        at = self.index.search(queries, min(k, self.base)).to(queries.device)
+        at = self.index.search(queries, k).to(queries.device)
         if self._size > self.base:
             added = _nearest(queries, self.keys[self.base :], self.base, min(k, self._size - self.base))
             at = torch.cat([at, added], 1)
-        at = at[:, : max(k, 1)] if at.shape[1] <= k else at
-        close = (self._keys[at.clamp_min(0)] * queries[:, None]).sum(-1).masked_fill(at < 0, -math.inf)
-        return at.gather(1, close.topk(min(k, at.shape[1]), dim=1).indices).clamp_min(0)
+        return _best(queries, self._keys, at, k).clamp_min(0)
 
     def add(self, keys: Tensor, labels: Tensor, *, most: int | None = None) -> None:
         """Append entries (n, d), (n,); with `most`, the oldest added ones make room."""
@@ -102,50 +101,79 @@ class FeatureMemory:
 class SourceIndex:
     """A faiss index over fixed rows, as fast as the wanted recall allows.
 
+    Rows are kept in cells at 4 bits a coordinate, an eighth of their size, which faiss compares in registers; it names
+    more candidates than are wanted, and whoever holds the rows picks the nearest of them by exact cosines.
+
     Attributes:
-        recall: share of the k exact neighbours that it finds, measured on rows with noise.
+        recall: share of the k exact neighbours among the candidates' best, measured on rows with noise that may not
+            find themselves.
         probes: cells it looks into; 0 for a flat (exact) index.
+        wide: candidates for each wanted neighbour.
     """
 
     def __init__(self, keys: Tensor, *, recall: float, k: int, seed: int) -> None:
         self._faiss = need("faiss", extra="adapt", feature="a faiss memory")
-        rows = keys.detach().float().cpu().contiguous().numpy()
+        rows = keys.detach().float().cpu().contiguous()
         count, width = rows.shape
-        self.recall, self.probes = 1.0, 0
+        self.recall, self.probes, self.wide = 1.0, 0, 1
         if count < _FEW:
             self._index = self._faiss.IndexFlatIP(width)
-            self._index.add(rows)
+            self._index.add(rows.numpy())
             return
-        cells = 2 ** round(math.log2(4 * math.sqrt(count)))
-        self._index = self._faiss.IndexIVFFlat(
-            self._faiss.IndexFlatIP(width), width, cells, self._faiss.METRIC_INNER_PRODUCT
+        cells = 2 ** round(math.log2(math.sqrt(count)))
+        self._index = self._faiss.IndexIVFPQFastScan(
+            self._faiss.IndexFlatIP(width), width, cells, width, 4, self._faiss.METRIC_INNER_PRODUCT
         )
-        self._index.cp.seed = seed + 1
-        self._index.cp.max_points_per_centroid = 64
-        self._index.train(rows)
-        self._index.add(rows)
-        self._tune(torch.from_numpy(rows), recall, min(k, count), seed)
+        self._index.cp.seed, self._index.cp.niter = seed + 1, 10
+        draw = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+        self._index.train(rows[draw[: _TRAINED * cells]].numpy())
+        self._index.add(rows.numpy())
+        self._tune(rows, recall, min(k, count), seed)
 
     def search(self, queries: Tensor, k: int) -> Tensor:
-        """Return positions (B, k); -1 where the cells looked into held too few."""
+        """Return the positions (B, min(k x wide, entries)) of candidates; -1 where the cells held too few."""
         rows = queries.detach().float().cpu().contiguous().numpy()
-        return torch.from_numpy(self._index.search(rows, k)[1])
+        return torch.from_numpy(self._index.search(rows, min(k * self.wide, self._index.ntotal))[1])
 
     def _tune(self, rows: Tensor, wanted: float, k: int, seed: int) -> None:
-        """Look into twice as many cells until recall on rows with half their spread as noise is as wanted."""
+        """Look into as many cells, for as many candidates, as recall on rows with half their spread as noise needs."""
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randint(len(rows), (min(_PROBED, len(rows)),), generator=generator)
         noise = torch.randn(len(chosen), rows.shape[1], generator=generator) * rows[chosen].std(0) / 2
         queries = torch.nn.functional.normalize(rows[chosen] + noise, dim=-1)
-        exact = _nearest(queries, rows, 0, k)
-        probes = 1
-        while True:
-            self._index.nprobe = self.probes = min(probes, self._index.nlist)
-            found = self.search(queries, k)
-            self.recall = float((found[:, :, None] == exact[:, None]).any(1).double().mean())
-            if self.recall >= wanted or self.probes == self._index.nlist:
+        exact = _nearest(queries, rows, 0, k + 1)
+        others = exact != chosen[:, None]  # a row always finds itself, which a stream's samples cannot
+
+        def measure(probes: int) -> float:
+            self._index.nprobe = self.probes = probes
+            found = _best(queries, rows, self.search(queries, k), k + 1)
+            hit = (found[:, :, None] == exact[:, None]).any(1) & others
+            self.recall = float(hit.sum() / others.sum())
+            return self.recall
+
+        self.wide, last = 8, 0.0
+        high = self.probes = 1
+        while (now := measure(high)) < wanted:
+            if high < self._index.nlist and now - last > (wanted - now) / 2:
+                high = min(2 * high, self._index.nlist)
+            elif self.wide * k < len(rows):  # more cells no longer help: what is in them is ranked too coarsely
+                self.wide *= 2
+            elif high == self._index.nlist:
                 return
-            probes *= 2
+            else:
+                high = self._index.nlist
+            last = now
+        low = high // 2  # which was too little, or was never tried
+        while high - low > 1 + high // 16:
+            middle = (low + high) // 2
+            low, high = (low, middle) if measure(middle) >= wanted else (middle, high)
+        measure(high)
+
+
+def _best(queries: Tensor, keys: Tensor, at: Tensor, k: int) -> Tensor:
+    """Return those k of the positions `at` (B, n) whose keys are nearest to the queries (B, d); -1 stands for none."""
+    close = (keys[at.clamp_min(0)] @ queries[:, :, None])[..., 0].masked_fill(at < 0, -math.inf)
+    return at.gather(1, close.topk(min(k, at.shape[1]), dim=1).indices)
 
 
 def _nearest(queries: Tensor, keys: Tensor, first: int, k: int) -> Tensor:

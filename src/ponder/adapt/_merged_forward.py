@@ -2,22 +2,24 @@
 
 Three ways with one result. "mix" uses that linear maps, convolutions, embeddings and norm layers are affine in their
 parameters: with weight w, the merged layer's output is w x first's + (1 - w) x second's, on the same input, so a batch
-costs two forwards and holds no merged weights at all. "vmap" merges the weights of a chunk of samples and runs them by
-`torch.func`, whatever the model computes with them. "loop" merges sample by sample.
+costs two forwards and holds no merged weights at all (but for bare parameters with a first axis of 1, as of positions,
+which are merged for each sample and meet the batch in that axis). "vmap" merges the weights of a chunk of samples and
+runs them by `torch.func`, whatever the model computes with them. "loop" merges sample by sample.
 Source: our own; merged weights as in card 49. Cost: mix two forwards; vmap one, and chunk x P numbers; loop B merges.
 Needs: the extra `torch`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 import torch.nn.attention
 from torch import Tensor, nn
 
+from ponder.adapt._mixed_attention import attention_is_known, mixed_attention
 from ponder.core.errors import BadInput
 from ponder.engines.online import rows_of, take
 from ponder.numerics.model_merging import merge
@@ -56,15 +58,27 @@ def differing(first: nn.Module, second: nn.Module, keep: tuple[str, ...]) -> lis
 
 
 def unmixable(model: nn.Module, names: list[str]) -> list[str]:
-    """Return those of the named parameters that belong to no layer of a kind that "mix" knows."""
-    inside = [f"{n}." for n, part in model.named_modules() if isinstance(part, nn.MultiheadAttention)]
+    """Return those of the named parameters that "mix" does not know how to mix."""
+    attentions = [n for n, part in model.named_modules() if isinstance(part, nn.MultiheadAttention)]
     known = {
-        f"{n}.{p}" if n else p
+        name
         for n, part in model.named_modules()
-        if type(part) in _AFFINE and not any(n.startswith(prefix) for prefix in inside)
-        for p, _ in part.named_parameters(recurse=False)
+        if (type(part) in _AFFINE and not _inside(n, attentions)) or attention_is_known(part)
+        for name, _ in part.named_parameters(n)
     }
-    return [name for name in names if name not in known]
+    bare = set(_bare(model, names))
+    return [name for name in names if name not in known and name not in bare]
+
+
+def _inside(name: str, owners: Iterable[str]) -> bool:
+    return any(name == owner or name.startswith(f"{owner}.") for owner in owners)
+
+
+def _bare(model: nn.Module, names: list[str]) -> list[str]:
+    """Return those of the named parameters that no layer of torch's owns, and that have a first axis of 1."""
+    own = {n: part for n, part in model.named_modules() if not type(part).__module__.startswith("torch.nn.")}
+    held = dict(model.named_parameters())
+    return [n for n in names if n.rpartition(".")[0] in own and held[n].dim() > 1 and len(held[n]) == 1]
 
 
 def run_one(model: nn.Module, merged: Mapping[str, Tensor], x: Any) -> Tensor:
@@ -80,15 +94,12 @@ def run_merged(
     """Return the logits (B, C) of each sample by its own mixture, weight (B,) of the first model."""
     if how == "mix":
         with _mixed(first, second, names, weight):
-            out = first(**x) if isinstance(x, Mapping) else first(x)
-        return getattr(out, "logits", out)
-    ours, theirs = dict(first.named_parameters()), dict(second.named_parameters())
-    left, right = {n: ours[n].detach() for n in names}, {n: theirs[n].detach() for n in names}
+            return run_one(first, _merged(first, second, _bare(first, names), weight, rows=True), x)
     rows = []
     if how == "loop":
         for at in range(rows_of(x)):
-            merged = merge(left, right, float(weight[at]))
-            rows.append(run_one(first, merged, take(x, torch.tensor([at]))))
+            merged = _merged(first, second, names, float(weight[at]))
+            rows.append(run_one(first, merged, take(x, torch.tensor([at], device=weight.device))))
         return torch.cat(rows)
 
     def single(merged: dict[str, Tensor], row: Any) -> Tensor:
@@ -96,38 +107,87 @@ def run_merged(
         return run_one(first, merged, one)[0]
 
     together = torch.func.vmap(single, randomness="different")
-    quick = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # fused kernels of attention know no batches of weights
-    try:
-        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            for at in range(0, rows_of(x), chunk):
-                part = torch.arange(at, min(at + chunk, rows_of(x)))
-                rows.append(together(merge(left, right, weight[part]), take(x, part)))
-    finally:
-        torch.backends.mha.set_fastpath_enabled(quick)
+    with _slow_attention(), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        for at in range(0, rows_of(x), chunk):
+            part = torch.arange(at, min(at + chunk, rows_of(x)), device=weight.device)
+            rows.append(together(_merged(first, second, names, weight[part]), take(x, part)))
     return torch.cat(rows)
+
+
+def _merged(
+    first: nn.Module, second: nn.Module, names: list[str], weight: Any, *, rows: bool = False
+) -> dict[str, Tensor]:
+    """Merge the named parameters; with `rows`, their first axis of 1 becomes that of the samples."""
+    ours, theirs = dict(first.named_parameters()), dict(second.named_parameters())
+    found = merge({n: ours[n].detach() for n in names}, {n: theirs[n].detach() for n in names}, weight)
+    return {n: part[:, 0] for n, part in found.items()} if rows else found
 
 
 @contextmanager
 def _mixed(first: nn.Module, second: nn.Module, names: list[str], weight: Tensor) -> Iterator[None]:
     """Inside, every layer of the first model that differs answers with the mixture of both."""
-    owners = {name.rpartition(".")[0] for name in names}
-    handles = []
+    bare = set(_bare(first, names))
+    attentions = [n for n, part in first.named_modules() if attention_is_known(part)]
+    owners = {name.rpartition(".")[0] for name in names if name not in bare}
+    undo = ExitStack()
+
+    def blend(out: Tensor, other: Tensor) -> Tensor:
+        return other.lerp(out, _spread(weight, out))
 
     def hook(twin: nn.Module) -> Any:
         def mix(part: nn.Module, args: Any, out: Tensor) -> Tensor:
-            other = _same_statistics(part, twin, *args) if isinstance(part, _NORMS) else twin(*args)
-            return other + _spread(weight, out) * (out - other)
+            return blend(out, _same_statistics(part, twin, *args) if isinstance(part, _NORMS) else twin(*args))
 
         return mix
 
+    with undo, _slow_attention():
+        for name in sorted(n for n in owners if not _inside(n, attentions)):
+            part: Any = first.get_submodule(name)
+            if type(part) in (nn.GroupNorm, nn.LayerNorm):
+                part.forward = _mixed_norm(part, second.get_submodule(name), weight)
+                undo.callback(delattr, part, "forward")
+                continue
+            handle = first.get_submodule(name).register_forward_hook(hook(second.get_submodule(name)))
+            undo.callback(handle.remove)
+        for name in attentions:
+            if any(_inside(owner, [name]) for owner in owners):
+                part = first.get_submodule(name)
+                part.forward = mixed_attention(part, second.get_submodule(name), blend)
+                undo.callback(delattr, part, "forward")
+        yield
+
+
+@contextmanager
+def _slow_attention() -> Iterator[None]:
+    """Keep torch from fused kernels of attention, which know neither hooks nor batches of weights."""
+    quick = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
-        for name in sorted(owners):
-            handles.append(first.get_submodule(name).register_forward_hook(hook(second.get_submodule(name))))
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        torch.backends.mha.set_fastpath_enabled(quick)
+
+
+def _mixed_norm(first: Any, second: Any, weight: Tensor) -> Any:
+    """Return a forward that normalises once and then scales and shifts each sample by its own mixture."""
+
+    def forward(x: Tensor) -> Tensor:
+        if isinstance(first, nn.LayerNorm):
+            found, places = nn.functional.layer_norm(x, first.normalized_shape, None, None, first.eps), ()
+        else:
+            found, places = nn.functional.group_norm(x, first.num_groups, None, None, first.eps), (1,) * (x.dim() - 2)
+        by = _spread(weight, found)
+
+        def own(name: str) -> Tensor | None:
+            ours, theirs = getattr(first, name), getattr(second, name)
+            if ours is None:
+                return None
+            return theirs.view(*theirs.shape, *places).lerp(ours.view(*ours.shape, *places), by)
+
+        scale, shift = own("weight"), own("bias")
+        return found * scale if shift is None else torch.addcmul(shift, found, scale)
+
+    return forward
 
 
 def _same_statistics(part: Any, twin: Any, x: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """Electrocardiograms drawn from formulas, with reports, to try two towers on; they are no patient's.
 
 Source: our own: each beat is a sum of five bells (P, Q, R, S, T), leads are mixtures of two axes, conditions change
-rate, rhythm and shapes. Where a study names real data, this is not it.
+rate, rhythm and shapes. Where a study names real data, this is not it. neurokit2 0.3 was tried instead: it draws beats
+of a given rate, but no fibrillation, ST change or bundle branch block as such, takes about a second for a record of
+twelve leads, and wants setuptools below 82.
 Cost: numbers only. Needs: the extra `torch`.
 """
 

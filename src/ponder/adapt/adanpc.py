@@ -164,6 +164,8 @@ class AdaNPC(Adapter):
         finally:
             if hook is not None:
                 hook.remove()
+        if self._at and not caught:
+            raise BadInput(f"the model does not run {self._at!r}: name as head the module that reads the features")
         features = caught[-1] if self._at else out
         if features.ndim != 2 or len(features) != rows_of(x):
             raise BadInput(f"the input of {self._at!r} is {tuple(features.shape)}, not features (B, d): name another")

@@ -60,8 +60,8 @@ class ETA(GradientAdapter):
             classes and up to 0.4 at 10 and fewer. 1 and more turn the filter off.
         weighted: weigh samples by exp(margin - entropy).
         backward: "masked" builds the graph of the whole batch; "selected" runs the selected samples again, with a
-            graph; "auto" takes "selected" unless batch norms tie the rows together.
-        parity: "released" keeps the average and the counts at a reset.
+            graph; "auto" takes "selected" unless batch norms tie the rows together or parity is "released".
+        parity: "released" keeps the average and the counts at a reset, and masks.
         reliable: samples that were reliable so far (n1 of the paper).
         selected: samples that were also not redundant (n2: what the paper counts as backward passes).
     """
@@ -100,7 +100,8 @@ class ETA(GradientAdapter):
         self._average, self.reliable, self.selected = memory["average"], memory["reliable"], memory["selected"]
 
     def _step(self, x: Any) -> Tensor:
-        alone = self.backward == "selected" or (self.backward == "auto" and not self._batch_bound)
+        free = self.parity == "paper" and not self._batch_bound
+        alone = self.backward == "selected" or (self.backward == "auto" and free)
         logits = self._predict(x) if alone else self._forward(x)
         chosen = self._filter(logits.detach())
         rows = len(chosen)
@@ -114,7 +115,9 @@ class ETA(GradientAdapter):
         else:
             loss, rows = self._weigh(entropies(logits)[chosen]), rows_of(x)
         self.evidence["loss"] = loss.detach()
-        self._descend(loss + self._penalty(), rows)
+        if self._backward(loss, rows):
+            self._hold()
+            self._advance()
         return logits.detach()
 
     def _filter(self, logits: Tensor) -> Tensor:
@@ -144,9 +147,8 @@ class ETA(GradientAdapter):
         """Return the mean of weighted entropies of selected samples."""
         return ((self._margin - found.detach()).exp() * found if self.weighted else found).mean()
 
-    def _penalty(self) -> Any:
-        """What is added to the loss."""
-        return 0.0
+    def _hold(self) -> None:
+        """Add to the gradients what holds the parameters."""
 
     def _watch(self, rows: int, whole: int) -> None:
         """Say once when the filter has let all or nothing through for long: its margins do not fit this model."""
@@ -203,16 +205,34 @@ class EATA(ETA):
         super()._configure()
         self.importance = fisher_information(self._module, self.parameters, self.source or (), each=self.fisher)
         self.source = None  # read once; nothing of it is kept
-        self._origin = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        self._origin = _flat(self.parameters)
+        self._stiffness = 2 * self.fisher_weight * _flat(self.importance)
 
-    def _penalty(self) -> Any:
-        far = [
-            (self.importance[name] * (parameter - self._origin[name]).square()).sum()
-            for name, parameter in self.parameters.items()
-        ]
-        penalty = self.fisher_weight * sum(far)
-        self.evidence["penalty"] = penalty.detach()
-        return penalty
+    def _hold(self) -> None:
+        """Add the penalty's gradient, 2 b w (p - p0): written out, it needs no graph over every parameter."""
+        import torch
+
+        if not self.fisher_weight:
+            self.evidence["penalty"] = 0.0
+            return
+        with torch.no_grad():
+            points = list(self.parameters.values())
+            flat = torch.cat([point.flatten() for point in points])
+            away = flat - self._origin
+            pull = self._stiffness * away
+            self.evidence["penalty"] = (pull * away).sum() / 2
+            for point, part in zip(points, pull.split([point.numel() for point in points]), strict=True):
+                if point.grad is None:
+                    point.grad = part.view_as(point).to(point.dtype, copy=True)
+                else:
+                    point.grad.add_(part.view_as(point))
+
+
+def _flat(parts: dict[str, Any]) -> Tensor:
+    """Return a copy of all parts in one row."""
+    import torch
+
+    return torch.cat([part.detach().flatten() for part in parts.values()])
 
 
 def fisher_information(

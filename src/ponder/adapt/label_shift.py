@@ -10,14 +10,15 @@ steps on its features. Needs: features and weights of the head, labelled source 
 When: a source with rare classes, a stream with another mix, alone or with covariate shift.
 When not: a balanced source and stream; strong covariate shift that biases the estimate itself; priors that change
 faster than the estimate follows.
-Seen here (source with classes 100 : 1, six corruptions): error .086 instead of .163 on an even mix, .129 instead of
-.387 on the reversed one, but .045 instead of .030 where the mix was the source's.
+Seen here (source with classes 100 : 1, six corruptions): error .095 instead of .174 on an even mix, .124 instead of
+.493 on the reversed one, but .051 instead of .040 where the mix was the source's.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -28,7 +29,7 @@ from ponder.core.seeds import derive_seed
 from ponder.engines.online import AccessLevel, Plugin
 from ponder.engines.online_gradients import graph_on
 from ponder.engines.online_heads import HeadTap
-from ponder.numerics.label_shift import bound_prior, confusion_prior, em_prior, imbalance_degree
+from ponder.numerics.label_shift import bound_prior, confusion_prior, confusion_weights, em_prior, imbalance_degree
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,6 +143,10 @@ class LabelShift(Plugin):
         self._plain: deque[list[float]] = deque(maxlen=self.window)
         if seen is not None:
             self._confusion = _confusion(seen[2], seen[1], classes)
+            if (
+                self.estimator == "bbse"
+            ):  # a class that is never predicted is refused now, not in the middle of a stream
+                confusion_weights(self._confusion, start)
             if self.correction == "network" and self.network is None:
                 self._train(seen[0], seen[1], classes)
         self._first: Tensor | None = None  # the head's own logits at the first pass of a batch
@@ -239,7 +244,8 @@ class LabelShift(Plugin):
             votes = [0.0] * len(self._source)
             for row in self._plain:
                 votes[row.index(max(row))] += 1 / len(self._plain)
-            self.prior = bound_prior(confusion_prior(self._confusion, votes, self._source))
+            with suppress(BadInput):  # votes that no mix explains move nothing
+                self.prior = bound_prior(confusion_prior(self._confusion, votes, self._source))
 
     def _memory(self) -> dict[str, Any]:
         return {**super()._memory(), "prior": self.prior, "plain": list(self._plain)}

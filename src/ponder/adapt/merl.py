@@ -38,13 +38,15 @@ __all__ = ["MERL", "class_embeddings"]
 )
 @dataclass(eq=False, repr=False, kw_only=True)
 class MERL(Adapter):
-    """Cosines of signals to classes. `model` is the signal encoder with its projection.
+    """Cosines of signals to classes. `model` is the signal encoder with its projection, or holds it.
 
     Attributes:
         classes: text embedding of each class, (C, d), as `class_embeddings` makes them.
+        encoder: name of the part of the model that embeds signals; "" for the model itself.
     """
 
     classes: Any
+    encoder: str = ""
 
     access: ClassVar[frozenset[AccessLevel]] = frozenset({"features"})
 
@@ -52,6 +54,20 @@ class MERL(Adapter):
         if getattr(self.classes, "ndim", 0) != 2 or not len(self.classes):
             raise BadInput("classes are the text embeddings (C, d), one row for each class")
         super().__post_init__()
+
+    def _configure(self) -> None:
+        super()._configure()
+        if self.encoder and self.encoder not in dict(self._module.named_modules()):
+            raise BadInput(f"the model has no part called {self.encoder!r} that could embed signals")
+        self._embed = self._module.get_submodule(self.encoder) if self.encoder else self.model
+
+    def _forward(self, x: Any) -> Tensor:
+        """Embed signals (B, d); count and time it."""
+        whole, self.model = self.model, self._embed
+        try:
+            return super()._forward(x)
+        finally:
+            self.model = whole
 
     def _predict(self, x: Any) -> Tensor:
         import torch

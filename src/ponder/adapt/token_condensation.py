@@ -270,5 +270,5 @@ def keep_best(row: Sequence[Past], size: int, *, by_tokens: bool = True) -> list
     kept = list(row)
     if len(kept) > size:
         vectors = torch.stack([past.tokens.mean(0) if by_tokens else past.features for past in kept])
-        kept.pop(least_useful(torch.tensor([past.entropy for past in kept], dtype=vectors.dtype), vectors))
+        kept.pop(least_useful(vectors.new_tensor([past.entropy for past in kept]), vectors))
     return sorted(kept, key=lambda past: past.entropy)

@@ -33,8 +33,11 @@ STREAMS: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "sorted": ({"labels": "sorted"}, "labels in order within each domain"),
     "label_shift": ({"labels": "phases", "ratio": 50.0}, "phases that each favour one class"),
     "recurring": ({"arrangement": "recurring", "rounds": 2}, "the domains twice over"),
+    "gradual": ({"arrangement": "continual"}, "each corruption rises to its strongest and falls again"),
+    "changing": ({"arrangement": "continual"}, "one corruption fades out while the next fades in, step by step"),
     "single": ({"arrangement": "continual", "batch": 1}, "one sample at a time"),
 }
+_MOVING = ("gradual", "changing")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +129,11 @@ def build(worn: Worn, subject: Subject, *, seed: int = 0) -> Adapter:
         PonderError: the adapter refuses the model.
     """
     made: Any = subject.fresh()
-    offers = {**subject.given, **({"source": list(subject.source)} if subject.source else {})}
+    source = {"source": list(subject.source)} if subject.source else {}
     for name, settings in reversed(worn.parts):
         cls = registry.adapters.get(name).cls
         known = {f.name: f for f in dataclasses.fields(cls) if f.init and f.name != "model"}
+        offers = {**source, **_for(name, subject.given)}
         given = {**{key: value for key, value in offers.items() if key in known}, **settings}
         if "seed" in known:
             given.setdefault("seed", seed)
@@ -146,13 +150,18 @@ def open_stream(name: str, subject: Subject, *, batch: int = 64, seed: int = 0, 
 
     Raises:
         UnknownName: no stream of this name.
+        BadInput: the subject's domains do not move in small steps.
     """
     if name not in STREAMS:
         raise UnknownName(f"no stream is called {name!r}. There are: {', '.join(STREAMS)}.")
+    if name in _MOVING and name not in subject.moving:
+        raise BadInput(
+            f"{subject.name} has no {name} stream: give domains in the order in which the shift moves, "
+            "and take continual"
+        )
     settings = {"batch": batch, **STREAMS[name][0]}
-    domains = [
-        dataclasses.replace(d, x=d.x[:samples], y=d.y[:samples]) if samples is not None else d for d in subject.domains
-    ]
+    found = subject.moving[name]() if name in _MOVING else subject.domains
+    domains = [dataclasses.replace(d, x=d.x[:samples], y=d.y[:samples]) if samples is not None else d for d in found]
     return make_stream(domains, seed=derive_seed(seed, "adapt bench", name), **settings)
 
 
@@ -228,7 +237,7 @@ def _judged(row: Row, base: Row | None) -> Row:
     right = [good for run in row.runs for good in run.right]
     error = wilson(right.count(False), len(right))
     gain = None
-    if base is not None:
+    if base is not None and row is not base:
         theirs = [good for run in base.runs for good in run.right]
         won = sum(ours and not other for ours, other in zip(right, theirs, strict=True))
         lost = sum(other and not ours for ours, other in zip(right, theirs, strict=True))
@@ -259,6 +268,12 @@ def _value(text: str) -> Any:
             continue
         return found if math.isfinite(found) else text
     return text
+
+
+def _for(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is given for every adapter and for this one, by setting."""
+    every = {key: value for key, value in given.items() if "." not in key}
+    return every | {key.partition(".")[2]: value for key, value in given.items() if key.partition(".")[0] == name}
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:

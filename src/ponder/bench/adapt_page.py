@@ -8,6 +8,7 @@ from __future__ import annotations
 from ponder.bench.adapt_bench import STREAMS, Comparison, Row
 from ponder.bench.studies.page import Picture, Section, Study, Table
 from ponder.bench.studies.trend_plot import Scatter, draw_trends
+from ponder.bench.svg_plot import COLOURS
 
 __all__ = ["adapt_study"]
 
@@ -68,18 +69,27 @@ def _section(stream: str, rows: list[Row], window: int) -> Section:
     if ran:
         length = len(ran[0].runs[0].right)
         step = window or max(1, length // 20)
-        series = [_series(row, step, length) for row in ran]
-        svg = draw_trends(series, title=f"Error over the stream {stream}", x="share of the stream seen", y="error")
         caption = f"Error of each stretch of {step:,} samples, mean over seeds."
-        pictures = (Picture(svg=svg, labels=tuple(row.method for row in ran), caption=caption),)
+        pictures = tuple(
+            Picture(
+                svg=draw_trends(
+                    [_series(row, step, length) for row in shown],
+                    title=f"Error over the stream {stream}",
+                    x="share of the stream seen",
+                    y="error",
+                ),
+                labels=tuple(row.method for row in shown),
+                caption=caption,
+            )
+            for shown in _groups(ran)
+        )
     domains = list(ran[0].runs[0].domain_errors) if ran else []
     by_domain = tuple(
-        (row.method, *(_share(sum(r.domain_errors[d] for r in row.runs) / len(row.runs)) for d in domains))
-        for row in ran
+        (d, *(_share(sum(r.domain_errors[d] for r in row.runs) / len(row.runs)) for row in ran)) for d in domains
     )
     tables = [Table(head=_HEAD, rows=tuple(_cells(row) for row in ran))]
     if len(domains) > 1:
-        tables.append(Table(title="Error by domain", head=("method", *domains), rows=by_domain))
+        tables.append(Table(title="Error by domain", head=("domain", *(row.method for row in ran)), rows=by_domain))
     return Section(
         title=stream.replace("_", " "),
         note=STREAMS[stream][1] if stream in STREAMS else "",
@@ -87,6 +97,14 @@ def _section(stream: str, rows: list[Row], window: int) -> Section:
         lines=(*_findings(ran), *idle),
         tables=tuple(tables) if ran else (),
     )
+
+
+def _groups(rows: list[Row]) -> list[list[Row]]:
+    """Part the rows so that no two in a picture share a colour; the source model is in each."""
+    source = [row for row in rows if row.method == "source"]
+    others = [row for row in rows if row.method != "source"]
+    room = COLOURS - len(source)
+    return [[*source, *others[at : at + room]] for at in range(0, len(others), room)] or [source]
 
 
 def _series(row: Row, step: int, length: int) -> Scatter:

@@ -32,7 +32,9 @@ class Subject:
         domains: labelled test data, one for each shift; labels are for scoring only.
         clean: labelled batches (x, y) of unshifted data, for forgetting; may be empty.
         source: labelled batches (x, y) of training data, for methods that need them; may be empty.
-        given: what single methods need beside the model, by the name of the setting (`expert`, `classes`, ...).
+        given: what single methods need beside the model, by adapter and setting ("t3_merging.expert"), or by the
+            setting alone for all that have it.
+        moving: makers of domains that follow each other without a jump, by the stream's name: "gradual", "changing".
         facts: how it came to be, for people.
     """
 
@@ -42,6 +44,7 @@ class Subject:
     clean: Sequence[tuple[Any, Any]] = ()
     source: Sequence[tuple[Any, Any]] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
+    moving: Mapping[str, Callable[[], Sequence[Domain]]] = field(default_factory=dict)
     facts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -90,39 +93,64 @@ def reference_subject(name: str) -> Subject:
     return REFERENCES[name]()
 
 
-def _classifier(kind: Any) -> Callable[[], Subject]:
+def _classifier(kind: Any, data: Any = "shapes") -> Callable[[], Subject]:
     def make() -> Subject:
         from ponder.adapt._reference_models import reference_model
         from ponder.tasks.corruptions import corrupted_domains
 
-        found = reference_model(kind)
+        found = reference_model(kind, data)
         x, y = found.test.x[:600], found.test.y[:600]
         return Subject(
-            name=str(kind),
+            name=str(kind) if data == "shapes" else f"{kind}_{data}",
             model=found.model,
             domains=tuple(corrupted_domains(x, y, _KINDS)),
             clean=found.clean()[:3],
             source=found.source(),
-            facts=(f"{kind} on drawn shapes, clean accuracy {found.accuracy:.1%}",),
+            moving=_moving(found.test.x, found.test.y),
+            facts=(f"{kind} on {_DATA[data]}, clean accuracy {found.accuracy:.1%}",),
         )
 
     return make
 
 
+def _moving(x: Any, y: Any, view: Callable[[Any], Any] = lambda x: x) -> dict[str, Callable[[], list[Domain]]]:
+    """Return the makers of streams that move in small steps, of pictures as a model takes them."""
+
+    def seen(domains: Sequence[Domain]) -> list[Domain]:
+        return [Domain(name=d.name, x=view(d.x), y=d.y) for d in domains]
+
+    def gradual() -> list[Domain]:
+        from ponder.tasks.corruptions import gradual_domains
+
+        return seen(gradual_domains(x, y, _KINDS))
+
+    def changing() -> list[Domain]:
+        from ponder.tasks.changing import changing_domains
+
+        return seen(changing_domains(x, y, _KINDS))
+
+    return {"gradual": gradual, "changing": changing}
+
+
 def _experts() -> Subject:
-    from ponder.adapt._reference_pairs import two_experts
+    from ponder.adapt._reference_pairs import SEEN, two_experts
     from ponder.tasks.corruptions import corrupted_domains
 
     found = two_experts()
     x, y = found.test.x[:600], found.test.y[:600]
+    home = Domain(name="home", x=found.at_home(x), y=y)
     return Subject(
         name="experts",
         model=found.model,
-        domains=tuple(corrupted_domains(x, y, _KINDS)),
-        clean=found.clean()[:3],
+        domains=(home, *corrupted_domains(x, y, SEEN)),
+        clean=[(found.at_home(part, seed=1), labels) for part, labels in found.clean()[:3]],
         source=found.source(),
-        given={"expert": found.expert},
-        facts=(f"a generalist ({found.accuracy:.1%} clean) and the same net fine-tuned on clean shapes",),
+        given={"t3_merging.expert": found.expert},
+        moving=_moving(found.test.x, found.test.y),
+        facts=(
+            f"a generalist for many kinds of drawn shapes and the same net fine-tuned on noisy ones, their home: "
+            f"{found.accuracy:.1%} and {found.expert_accuracy:.1%} right there",
+        ),
     )
 
 
@@ -140,8 +168,37 @@ def _towers() -> Subject:
         domains=tuple(shifted),
         clean=[(found.view(px), py) for px, py in found.clean(batch=120)[:1]],
         source=[(found.view(px), py) for px, py in found.source(600)],
-        given={"classes": found.classes},
+        given={"token_condensation.classes": found.classes},
+        moving=_moving(found.test.x[:300], found.test.y[:300], found.view),
         facts=(f"a two-tower model on drawn shapes, clean zero-shot accuracy {found.accuracy:.1%}",),
+    )
+
+
+def _signals() -> Subject:
+    from ponder.bench.adapt_signals import (
+        SHIFTS,
+        ZeroShotSignals,
+        prompts_of,
+        shift_signals,
+        single_labels,
+        two_signal_towers,
+    )
+
+    found = two_signal_towers()
+    x, y = single_labels(found.unseen)
+    learnt, labels = single_labels(found.learnt)
+    bare, rich = (prompts_of(found.towers, enriched=enriched) for enriched in (False, True))
+    return Subject(
+        name="ecg",
+        model=ZeroShotSignals(found.towers, bare),
+        domains=tuple(Domain(name=kind, x=shift_signals(x, kind), y=y) for kind in SHIFTS),
+        clean=[(x, y)],
+        source=list(zip(learnt.split(64), labels.split(64), strict=True)),
+        given={"merl.classes": rich, "merl.encoder": "towers", "adanpc.head": "towers.signal_map"},
+        facts=(
+            "two towers on drawn electrocardiograms (no patient's) and their reports; source: prompts of bare names; "
+            "merl: prompts with the phrases of the vocabulary; one condition a record",
+        ),
     )
 
 
@@ -199,10 +256,15 @@ def _from_file(spec: str, model: Any, data: Path) -> Subject:
 
 
 _KINDS = ("gaussian_noise", "defocus_blur", "fog", "contrast", "pixelate")
+_DATA = {"shapes": "drawn shapes", "digits": "the digits of scikit-learn"}
 REFERENCES: Mapping[str, Callable[[], Subject]] = {
     "conv_bn": _classifier("conv_bn"),
     "conv_gn": _classifier("conv_gn"),
     "vit_ln": _classifier("vit_ln"),
+    "conv_bn_digits": _classifier("conv_bn", "digits"),
+    "conv_gn_digits": _classifier("conv_gn", "digits"),
+    "vit_ln_digits": _classifier("vit_ln", "digits"),
     "experts": _experts,
     "two_towers": _towers,
+    "ecg": _signals,
 }

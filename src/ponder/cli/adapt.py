@@ -27,7 +27,8 @@ def bench(
             "--model",
             "-m",
             metavar="NAME or MODULE:FUNCTION",
-            help="A reference model (conv_bn, conv_gn, vit_ln, experts, two_towers), or your own function.",
+            help="A reference model (conv_bn, conv_gn, vit_ln, and these with _digits; experts, two_towers, ecg), or "
+            "your own function.",
         ),
     ] = "conv_bn",
     data: Annotated[

@@ -34,29 +34,45 @@ def methods(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the methods, all or those that carry some tags; `ponder methods show NAME` prints one in full."""
+    """List methods for models of text and adapters of classifiers, all or those that carry some tags.
+
+    `ponder methods show NAME` prints one in full, by its own name or by its paper's.
+    """
     if context.invoked_subcommand is not None:
         return
     if papers:
         _papers(as_json=as_json)
         return
-    from ponder.cli.console import columns, show, show_json, table
-    from ponder.core.registry import strategies
+    from ponder.cli.console import show, show_json
+    from ponder.core.registry import adapters, strategies
 
     wanted = {"what": what or [], "how": how or [], "where": where or [], "how_well": how_well or []}
-    entries = _tagged(strategies.entries(), wanted)
+    entries = _tagged([*strategies.entries(), *adapters.entries()], wanted)
     if as_json:
         show_json([facts_of(entry) for entry in entries])
         return
+    texts, classifiers = ([entry for entry in entries if entry.kind == kind] for kind in ("method", "adapter"))
+    if texts:
+        show(*_listed("method", texts))
+    if classifiers:
+        show(*([""] if texts else []), "Adapters of classifiers, for `ponder adapt bench`:")
+        show(*_listed("adapter", classifiers))
+
+
+def _listed(kind: str, entries: Sequence[Entry]) -> Iterator[RenderableType]:
+    """Yield a table of components, or two lines for each where a table would not fit."""
+    from ponder.cli.console import columns, table
+
     width = columns()
     if width is not None and width < _WIDE:
-        show(*(part for entry in entries for part in _in_two_lines(entry)))
+        for entry in entries:
+            yield from _in_two_lines(entry)
         return
-    rows = table("method", "card", "fidelity", "needs", "idea")
+    rows = table(kind, "card", "fidelity", "needs", "idea")
     for entry in entries:
         cards = ",".join(map(str, entry.card))
         rows.add_row(entry.name, cards, entry.fidelity, ", ".join(_needs(entry)), idea_of(entry))
-    show(rows)
+    yield rows
 
 
 def _tagged(entries: Sequence[Entry], wanted: Mapping[str, Sequence[str]]) -> list[Entry]:
@@ -93,13 +109,17 @@ def _in_two_lines(entry: Entry) -> Iterator[RenderableType]:
 
 @app.command("show")
 def show_method(
-    name: Annotated[str, typer.Argument(help="Name of the method.")],
+    name: Annotated[str, typer.Argument(help="Name of the method or adapter, or of its paper.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print a method's documentation, settings and needs."""
-    from ponder.core.registry import strategies
+    """Print a method's or an adapter's documentation, settings and needs."""
+    from ponder.cli.console import show
+    from ponder.cli.methods_found import HOW, find_component, same_paper
 
-    show_entry(strategies.get(name), how="--set NAME=VALUE", as_json=as_json)
+    entry = find_component(name)
+    show_entry(entry, how=HOW[entry.kind], as_json=as_json)
+    if not as_json and (others := same_paper(entry)):
+        show("", f"Of the same paper: {', '.join(others)}.")
 
 
 def show_entry(entry: Entry, *, how: str, as_json: bool) -> None:
@@ -119,6 +139,7 @@ def show_entry(entry: Entry, *, how: str, as_json: bool) -> None:
         return
     facts = table("", "")
     facts.show_header = False
+    facts.add_row("kind", entry.kind)
     facts.add_row("fidelity", _FIDELITY[entry.fidelity])
     facts.add_row("source", entry.paper or "our own")
     if entry.card:
@@ -169,7 +190,11 @@ def settings_of(entry: Entry) -> list[Setting]:
 
     if not dataclasses.is_dataclass(entry.cls):
         return []
-    hints, meanings = typing.get_type_hints(entry.cls), dict(_documented(entry.cls))
+    try:
+        hints = typing.get_type_hints(entry.cls)
+    except NameError:  # a type that only type checkers see
+        hints = {item.name: item.type for item in dataclasses.fields(entry.cls)}
+    meanings = {name: text for cls in reversed(entry.cls.__mro__) for name, text in _documented(cls)}
     return [
         Setting(item.name, _values(hints[item.name]), _default(item), meanings.get(item.name, ""))
         for item in dataclasses.fields(entry.cls)
@@ -179,8 +204,12 @@ def settings_of(entry: Entry) -> list[Setting]:
 
 def _values(hint: Any) -> str:
     """Spell a type as its values: "int", "none | exact", "float | none"."""
+    import re
     import typing
 
+    if isinstance(hint, str):
+        plain = re.sub(r"Literal\[([^]]*)\]", lambda found: re.sub("[\"']", "", found[1]).replace(", ", " | "), hint)
+        return plain.replace("None", "none")
     options = typing.get_args(hint)
     if not options:
         return str(getattr(hint, "__name__", hint)).replace("NoneType", "none")
@@ -216,8 +245,13 @@ def _needs(entry: Entry) -> list[str]:
 
 def idea_of(entry: Entry) -> str:
     """Return the summary without the name that it begins with."""
+    from difflib import SequenceMatcher
+
     title, colon, idea = entry.summary.partition(": ")
-    named = any(word in title.lower() for word in entry.name.split("_"))
+    words = entry.name.split("_")
+    named = (
+        any(word in title.lower() for word in words) or SequenceMatcher(None, title.lower(), entry.name).ratio() > 0.8
+    )
     return (idea if colon and named else entry.summary).rstrip(".")
 
 
@@ -225,6 +259,7 @@ def facts_of(entry: Entry) -> dict[str, Any]:
     """Return what the catalogue knows of a component, as JSON values."""
     return {
         "name": entry.name,
+        "kind": entry.kind,
         "cards": list(entry.card),
         "paper": entry.paper,
         "fidelity": entry.fidelity,

@@ -137,7 +137,7 @@ def run_stream(
         due = count and (domains[0] != last if reset == "domain" else isinstance(reset, int) and count % reset == 0)
         if due:
             adapter.reset()
-        last, count = domains[-1], count + 1
+        last, count = domains[0], count + 1
         with _Saved() if memory else nullcontext() as graph:
             logits = adapter(_move(x, device))
         saved = max(saved, graph.bytes if isinstance(graph, _Saved) else 0)

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from functools import partial
 from typing import Any
 
 import ponder
 from ponder import Sampling, solve
 from ponder.core import registry
 from ponder.core.result import total
+from ponder.core.tasks import gather_all
 
+PLAN = 200  # most tokens of a plan
 METHODS: dict[str, dict[str, Any]] = {
-    "adaptive_graph_of_thoughts": {"layers": 2, "width": 2, "depth": 0},
-    "atom_of_thoughts": {"transitions": 1},
-    "scale": {"outlines": 2, "tries": 1, "most": 4},
-    "plan_and_budget": {},
-    "plan_and_budget, step by step": {"per_step": True, "enforce": "hard"},
+    "adaptive_graph_of_thoughts": {"layers": 2, "width": 2, "depth": 0, "plan_tokens": PLAN},
+    "atom_of_thoughts": {"transitions": 1, "repairs": 1},
+    "scale": {"outlines": 2, "tries": 1, "most": 4, "plan_tokens": PLAN},
+    "plan_and_budget": {"plan_tokens": PLAN},
+    "plan_and_budget, step by step": {"per_step": True, "enforce": "hard", "plan_tokens": PLAN},
 }
 PLANNING = ("planner", "judge")
 
@@ -34,24 +37,20 @@ async def measure(spec: str, family: str, count: int, tokens: int) -> None:
     print(f"{'method':31} {'calls':>6} {'tokens':>8} {'written':>8} {'planning':>9} {'of written':>11}")
     try:
         for name, settings in METHODS.items():
-            usage = [
-                (
-                    await solve(
-                        problem.task,
-                        model=model,
-                        method=name.partition(",")[0],
-                        sampling=Sampling(max_tokens=tokens),
-                        **settings,
-                    )
-                ).usage
-                for problem in problems
-            ]
+            ask = partial(
+                solve,
+                model=model,
+                method=name.partition(",")[0],
+                sampling=Sampling(max_tokens=tokens),
+                **settings,
+            )
+            usage = [done.usage for done in await gather_all([partial(ask, problem.task) for problem in problems])]
             whole = sum((total(used) for used in usage), ponder.Usage())
             planned = sum((used[role] for used in usage for role in PLANNING if role in used), ponder.Usage())
             written = planned.completion_tokens / whole.completion_tokens
             each = [value / count for value in (whole.calls, whole.tokens, whole.completion_tokens)]
             print(f"{name:31} {each[0]:6.1f} {each[1]:8.0f} {each[2]:8.0f}", end=" ")
-            print(f"{planned.tokens / whole.tokens:9.1%} {written:11.1%}")
+            print(f"{planned.tokens / whole.tokens:9.1%} {written:11.1%}", flush=True)
     finally:
         await model.close()
 

@@ -11,6 +11,8 @@ from ponder.core.errors import BadInput, ConfigError
 from ponder.core.model import Tokens
 from ponder.core.task import Message
 from ponder.core.usage import Usage
+from ponder.numerics.intervals import wilson
+from ponder.numerics.paired import paired_score_interval
 from ponder.tasks.stateful import Stateful
 
 PROBLEMS = Stateful(questions=5).generate(10, 0)
@@ -52,6 +54,17 @@ class Scoring(ScriptedModel):
         tokens = Tokens(ids=tuple(range(len(words))), texts=tuple(words), logprobs=(value,) * len(words))
         usage = Usage(calls=1, prompt_tokens=len(words))
         return Completion(message=Message("assistant", text), finish="stop", usage=usage, tokens=tokens)
+
+
+async def test_answers_that_all_fare_alike_leave_doubt() -> None:
+    model = ScriptedModel(replies=policy)
+    done = await record(PROBLEMS, sleep_turns(model, verbosities=(0,)), family="stateful", sampling=Sampling())
+    found = sleep(done.rows).data["levels"]["0"]
+    n = len(PROBLEMS)
+    assert found["n"] == n
+    assert found["slept"]["accuracy"]["low"] == pytest.approx(wilson(n, n).low)
+    assert found["base"]["accuracy"]["high"] == pytest.approx(wilson(0, n).high)
+    assert found["gain"]["low"] == pytest.approx(paired_score_interval(n, 0, n).low)
 
 
 async def test_gain_by_predictability() -> None:

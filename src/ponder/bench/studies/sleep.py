@@ -21,7 +21,8 @@ from ponder.core.errors import BadInput, ConfigError
 from ponder.core.model import Model
 from ponder.core.solve import solve
 from ponder.core.usage import Usage
-from ponder.numerics.intervals import cluster_bootstrap, paired_difference
+from ponder.numerics.intervals import Interval, cluster_bootstrap, paired_difference, wilson
+from ponder.numerics.paired import paired_score_interval
 from ponder.numerics.sleep_costs import PRICE, break_even, cost_per_question, quantiles
 from ponder.strategies._predictability import Predictability
 from ponder.tasks.problem import Problem
@@ -35,7 +36,9 @@ _NOTES = (
     " contexts. A sleep counts once for each context, whichever of its questions came first.",
     "Breaks even: questions on one context from which on the sleep has paid at this price; none where an answer after"
     " it is not shorter.",
-    "Intervals resample whole contexts, 95 %. Where that of a gain holds 0, neither is better on this evidence.",
+    "Intervals, 95 %: the wider of what resampling whole contexts and what a score interval over questions says; the"
+    " first alone states no doubt where all answers fare alike. Where that of a gain holds 0, neither is better on this"
+    " evidence.",
 )
 
 
@@ -142,7 +145,7 @@ def sleep(
         sections=(
             Section(
                 title="With and without a sleep",
-                pictures=(Picture(svg=picture, labels=("no sleep", "sleep"), caption="Bars: 95 %, over contexts."),),
+                pictures=(Picture(svg=picture, labels=("no sleep", "sleep"), caption="Bars: 95 % intervals."),),
                 tables=tuple(tables),
             ),
         ),
@@ -168,19 +171,25 @@ def _compare(base: Sequence[Row], slept: Sequence[Row], *, price: float, seed: i
     sides: dict[str, Any] = {}
     for name, side, values in (("base", base, right[0]), ("slept", slept, right[1])):
         sides[name] = {
-            "accuracy": cluster_bootstrap(values, contexts, seed=seed),
+            "accuracy": _wider(cluster_bootstrap(values, contexts, seed=seed), wilson(sum(values), len(values))),
             "asked_written": _mean([_policy(row).completion_tokens for row in side]),
             "asked_all": _mean([_policy(row).tokens for row in side]),
             "slept_written": _slept(side, all_tokens=False),
             "cost_written": _cost(side, price, all_tokens=False),
             "cost_all": _cost(side, price, all_tokens=True),
         }
-    sides["gain"] = paired_difference(right[1], right[0], contexts, seed=seed)
+    gaps = [mine - other for other, mine in zip(*right, strict=True)]
+    score = paired_score_interval(gaps.count(1), gaps.count(-1), len(gaps))
+    sides["gain"] = _wider(paired_difference(right[1], right[0], contexts, seed=seed), score)
     sides["break_even"] = break_even(
         sides["slept"]["slept_written"], sides["base"]["asked_written"], sides["slept"]["asked_written"], price=price
     )
     sides["n"] = len(base)
     return sides
+
+
+def _wider(found: Interval, other: Interval) -> Interval:
+    return Interval(found.value, min(found.low, other.low), max(found.high, other.high))
 
 
 def _policy(row: Row) -> Usage:

@@ -41,15 +41,15 @@ def spec(tmp_path: Path) -> str:
     return f"{file}?prompt={{q}}&reference=gold&answer=number"
 
 
-@pytest.mark.parametrize("method", ["textual", "reinforce", "random"])
+@pytest.mark.parametrize("method", ["textual", "reinforce", "alternate", "bayes", "random"])
 def test_the_file_is_served(ponder: Command, tmp_path: Path, spec: str, method: str) -> None:
     out = tmp_path / "graph.json"
     done = ponder("train", "graph", str(out), *ROLES, *SIZES, *QUICK, "--tasks", spec, "--method", method, "--json")
     assert done.code == 0, done.err
     said = json.loads(done.out)
     assert said["accuracy"] == 1, "the sink is the model that adds"
-    assert ("optimiser" in said["usage"]) == (method == "textual")
-    assert bool(said["faults"]) == (method == "textual")
+    assert ("optimiser" in said["usage"]) == (method in ("textual", "alternate"))
+    assert bool(said["faults"]) == (method in ("textual", "alternate"))
     graph = read_graph(str(out))
     assert graph.to_json() == said["graph"]
     roles = {name: ScriptedModel(replies=["7"], name=name) for name in ("small", "large")}

@@ -197,9 +197,10 @@ async def test_a_key_out_of_tokens_is_told_what_is_left_before_anything_is_sent(
         for _ in range(14):
             status, body = await house.post("/v1/chat/completions", chat("single@m"), headers=headers)
             statuses.append(status)
-        assert statuses[0] == 200
-        assert statuses[-1] in (402, 429)
-        assert "left" in body["error"]
+            assert status == 200 or "left" in body["error"]
+        # The last answer may be cut short, but nobody is let in with less than an answer needs.
+        assert set(statuses) == {200, 429}
+        assert statuses == sorted(statuses)
         sent = len(model.log)
         await house.post("/v1/chat/completions", chat("single@m"), headers=headers)
         assert len(model.log) == sent

@@ -26,7 +26,7 @@ from ponder.strategies._thoughts import (
     read_proposal,
 )
 from ponder.strategies.adaptive_graph_of_thoughts import AdaptiveGraphOfThoughts
-from tests.strategies.bad_outputs import recorded, usable
+from tests.strategies.bad_outputs import number, recorded, usable
 
 TASK = Task.of("How many apples, QMARK?", answer="number")
 PARTS = {
@@ -126,6 +126,12 @@ async def test_call_counts_of_the_card(depth: int, complex_: Callable[[str], boo
     if depth == 0:
         assert "complexity" not in world.asked
         assert all(not node["nested"] for node in graph_of(result))
+
+
+async def test_one_task_in_one_layer_costs_four_calls() -> None:
+    world = World(complex_=lambda text: True)
+    result = await run(world, depth=0, layers=1, width=1, repairs=0)
+    assert result.cost.calls == 4, "a first task, its execution, a final task, its execution"
 
 
 async def test_declared_calls_are_reached_where_everything_is_complex() -> None:
@@ -331,9 +337,12 @@ def test_graph_as_text_hides_nested_graphs_and_escapes() -> None:
 
 READERS: Mapping[str, Callable[[str], Any]] = {
     "initial": lambda text: read_proposal(text, most=3, first=True),
+    "nested": lambda text: read_proposal(text, most=3, first=True),
     "next": lambda text: read_proposal(text, most=3, first=False),
     "complexity": read_complexity,
     "final": read_final,
+    "execute": number,
+    "conclude": number,
 }
 
 

@@ -144,30 +144,19 @@ class SourceIndex:
         exact = _nearest(queries, rows, 0, k + 1)
         others = exact != chosen[:, None]  # a row always finds itself, which a stream's samples cannot
 
-        def measure(probes: int) -> float:
-            self._index.nprobe = self.probes = probes
+        # As many cells as hold the neighbours, with half of what may be missed to spare; then candidates.
+        order = torch.from_numpy(self._index.quantizer.search(queries.numpy(), self._index.nlist)[1])
+        home = torch.from_numpy(self._index.quantizer.search(rows[exact].flatten(0, 1).numpy(), 1)[1]).view_as(exact)
+        ranks = order.argsort(1).gather(1, home)[others].sort().values
+        self.probes = int(ranks[math.ceil(len(ranks) * (1 + wanted) / 2) - 1]) + 1
+        self._index.nprobe, self.wide = self.probes, 2
+        while self.wide * k < 2 * len(rows):
             found = _best(queries, rows, self.search(queries, k), k + 1)
             hit = (found[:, :, None] == exact[:, None]).any(1) & others
             self.recall = float(hit.sum() / others.sum())
-            return self.recall
-
-        self.wide, last = 8, 0.0
-        high = self.probes = 1
-        while (now := measure(high)) < wanted:
-            if high < self._index.nlist and now - last > (wanted - now) / 2:
-                high = min(2 * high, self._index.nlist)
-            elif self.wide * k < len(rows):  # more cells no longer help: what is in them is ranked too coarsely
-                self.wide *= 2
-            elif high == self._index.nlist:
+            if self.recall >= wanted:
                 return
-            else:
-                high = self._index.nlist
-            last = now
-        low = high // 2  # which was too little, or was never tried
-        while high - low > 1 + high // 16:
-            middle = (low + high) // 2
-            low, high = (low, middle) if measure(middle) >= wanted else (middle, high)
-        measure(high)
+            self.wide *= 2
 
 
 def _best(queries: Tensor, keys: Tensor, at: Tensor, k: int) -> Tensor:

@@ -145,8 +145,8 @@ async def open_counters(url: str) -> Counters:
     """
     from ponder.core.errors import BadInput
 
-    scheme, separator, _ = url.partition("://")
-    if not separator:
+    scheme, separator, _ = url.partition(":")
+    if not separator or len(scheme) < 2 or not scheme.isalnum():  # a path, a drive's too, or ":memory:"
         from ponder.gateway.counters_sqlite import SqliteCounters
 
         return SqliteCounters(url)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from ponder.core.budget import Budget
 from ponder.core.candidate import Candidate
 from ponder.core.errors import PonderError
-from ponder.core.model import Sampling
+from ponder.core.model import Request, Sampling
 from ponder.core.result import Result
 from ponder.core.solve import solve
 from ponder.core.task import Task
@@ -229,18 +229,18 @@ async def _run(
         seconds = _left(ask, None)
         entering = stack.enter_async_context(gateway.admission.slot(ask.key.name))
         await visitor.until_gone(entering, seconds=seconds)
-        grant = await gateway.account.open(ask.key, _wanted(ask, house))
+        shaped = Shaped(
+            plan.line,
+            ask.shape,
+            ask.task.messages,
+            listener=watcher,
+            # Without a reader and a clock nobody needs the parts of an answer: it comes whole.
+            streams=watcher is not None or ask.deadline is not None,
+            alone=plan.alone or plan.single,
+        )
+        grant = await gateway.account.open(ask.key, _wanted(ask, house), least=_least(ask, house, shaped))
         try:
             seconds = _left(ask, grant.budget.seconds)
-            shaped = Shaped(
-                plan.line,
-                ask.shape,
-                ask.task.messages,
-                listener=watcher,
-                # Without a reader and a clock nobody needs the parts of an answer: it comes whole.
-                streams=watcher is not None or ask.deadline is not None,
-                alone=plan.alone or plan.single,
-            )
             result = await solve(
                 ask.task,
                 model=shaped,
@@ -283,6 +283,14 @@ def _wanted(ask: Ask, house: House) -> Budget:
         seconds = ask.deadline if wanted.seconds is None else min(ask.deadline, wanted.seconds)
         wanted = replace(wanted, seconds=seconds)
     return wanted
+
+
+def _least(ask: Ask, house: House, shaped: Shaped) -> Budget | None:
+    """Return the tokens below which not even one answer fits, where a limit of tokens holds for the key; else None."""
+    limits = (ask.key.limits, house.settings.limits)
+    if all(limit.tokens_per_day is None and limit.tokens_per_month is None for limit in limits):
+        return None
+    return Budget(tokens=shaped.count(Request(messages=ask.task.messages, sampling=ask.sampling)).tokens + 1)
 
 
 def _choices(result: Result, ask: Ask) -> tuple[Candidate, ...]:

@@ -175,6 +175,7 @@ async def test_thinking_can_be_done_ahead_of_any_question(tmp_path: Path) -> Non
         ({"ponder": {"context_id": ""}}, 400, "context_id"),
         ({"ponder": {"context_id": "x" * 201}}, 400, "context_id"),
         ({"ponder": {"context_id": 7}}, 400, "context_id"),
+        ({"ponder": {"context_id": "a\ud800"}}, 400, "surrogate"),
         ({"ponder": {"context_id": "doc", "params": {"keep": "/tmp/mine.db"}}}, 400, "set by whoever runs"),
         ({"ponder": {"params": {"keep": "/tmp/mine.db"}}}, 400, "set by whoever runs"),
     ],

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -412,6 +413,54 @@ async def test_a_step_waits_for_another_process_without_holding_up_the_loop(tmp_
     assert await store.read(["a"]) == {"a": Balance(2, 0)}
     holder.close()
     await store.close()
+
+
+async def test_a_settlement_does_not_overtake_its_reservation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is free again, and the thread that the reservation waits in has not noticed it yet."""
+    gate = threading.Event()
+
+    class Late(sqlite_worker.SqliteWorker):
+        def _serve(self) -> None:
+            gate.wait(10.0)
+            super()._serve()
+
+    monkeypatch.setattr(counters_sqlite, "SqliteWorker", Late)
+    file = tmp_path / "counters.sqlite"
+    counters = SqliteCounters(file)
+    async with asyncio.TaskGroup() as group:
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            reserving = group.create_task(counters.reserve("r", [ask(10, ("a", 100))], expires=FAR))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert counters._worker is not None
+            other.execute("ROLLBACK")
+        reserving.cancel()
+        settling = group.create_task(counters.settle("r", {}))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        gate.set()
+    assert settling.result()
+    assert await counters.read(["a"]) == {"a": Balance()}
+    await counters.close()
+
+
+async def test_a_thread_that_cannot_open_the_file_is_down_and_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise BadInput("no such file")
+
+    monkeypatch.setattr(counters_sqlite, "SqliteWorker", broken)
+    file = tmp_path / "counters.sqlite"
+    counters = SqliteCounters(file)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(CountersDown, match="no such file"):
+            await asyncio.wait_for(counters.read(["a"]), 10.0)
+        other.execute("ROLLBACK")
+    assert await counters.read(["a"]) == {"a": Balance()}
+    await counters.close()
 
 
 async def test_the_log_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import fastjsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,28 @@ def test_the_field_at_fault_is_named_with_what_it_may_be(body: Any, param: str |
     found = said(body)
     assert found[0] == param
     assert told in found[1]
+
+
+def test_the_same_mistake_is_told_in_the_same_way_and_costs_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each error brings a copy of its part of the schema, whose place in memory the next copy takes."""
+    wrong = (
+        message(role="user", content=7),
+        message(role="user", content=[{"type": "text"}]),
+        message(role="tool", content="x"),
+        chat(response_format={"type": "json_schema"}),
+    )
+    first = [said(body) for body in wrong]
+    made: list[Any] = []
+    compiling = fastjsonschema.compile
+
+    def counted(*args: Any, **more: Any) -> Any:
+        made.append(args)
+        return compiling(*args, **more)
+
+    monkeypatch.setattr(fastjsonschema, "compile", counted)
+    for _ in range(3):
+        assert [said(body) for body in wrong] == first
+    assert not made
 
 
 def test_raw_prompts_too() -> None:

@@ -17,6 +17,7 @@ from ponder.gateway.relay import Diverged, Relay
 from tests.gateway.event_server import CUT, HOLD, chunk, streaming_from
 from tests.gateway.house import Address, chat, serving, text_of
 
+NO_PROGRESS = {"ponder": {"progress": "none"}}
 TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
 
 
@@ -84,6 +85,29 @@ async def test_tool_calls_come_as_the_upstream_writes_them() -> None:
 def _parts(event: Any) -> list[Any]:
     parts: list[Any] = event["choices"][0]["delta"].get("tool_calls", [])
     return parts
+
+
+async def test_calls_that_a_server_counts_from_one_come_once() -> None:
+    script = [
+        tool(1, '{"at":', id="call_a", type="function", name="look"),
+        tool(1, "1}"),
+        tool(2, "{}", id="call_b", type="function", name="look"),
+        chunk(finish="tool_calls"),
+    ]
+    async with streaming_from(script) as upstream, serving(upstream.settings()) as house:
+        reply, first = await until(house, chat("m", tools=TOOLS), b"[DONE]")
+        rest = await reply.read()
+    sent = [part for parts in deltas(first + rest, "tool_calls") for part in parts]
+    assert [(part["index"], part["function"]["arguments"]) for part in sent] == [(0, '{"at":'), (0, "1}"), (1, "{}")]
+
+
+async def test_a_raw_completion_that_only_thought_and_broke_fails_with_its_status() -> None:
+    script = [{"choices": [{"index": 0, "text": "", "reasoning": "hm", "finish_reason": None}]}, "no json"]
+    async with streaming_from(script) as upstream, serving(upstream.settings()) as house:
+        reply = await house.session.post(
+            house.url + "/v1/completions", json={"model": "m", "prompt": "x", "stream": True, **NO_PROGRESS}
+        )
+        assert reply.status == 502, await reply.text()
 
 
 async def test_the_official_client_puts_streamed_tool_calls_together() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from ponder.core.tasks import gather_all
 from ponder.core.usage import Usage
 from ponder.gateway.settings import Price, Settings, Upstream
 from ponder.gateway.upstreams import Line, Lines, open_upstream
-from ponder.models._limiter import Retry
+from ponder.models._limiter import Limits, Retry, limiter_for
 from ponder.models.openai import OpenAI
 from ponder.models.scripted import ScriptedModel
 from tests.gateway.house import serving
@@ -161,6 +162,19 @@ async def test_opening_what_cannot_be_opened_names_it_and_closes_the_rest() -> N
     with pytest.raises(BadInput, match="upstream 'bad'"):
         await Lines.open(settings, opener=opener)
     assert closed == ["good"]
+
+
+async def test_what_cannot_be_opened_leaves_the_limits_of_an_endpoint() -> None:
+    """Requests of before and of after go on under one number."""
+    url = "http://127.0.0.1:9/v1"
+    before = Upstream(name="m", spec=f"openai:{url}#x", max_concurrent=3)
+    lines = await Lines.open(Settings(upstreams=(before,)))
+    limiter = limiter_for(url, Limits(connections=3))
+    after = Settings(upstreams=(replace(before, max_concurrent=5), Upstream(name="bad", spec="nothing:x")))
+    with pytest.raises(BadInput, match="bad"):
+        await Lines.open(after, known=lines.models)
+    assert limiter_for(url, Limits(connections=3)) is limiter
+    await lines.close()
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,8 @@ def named(wanted: Mapping[str, Any], messages: tuple[Message, ...], key: Key, ru
     name = wanted.get("context_id")
     if name is None:
         return Named(messages)
+    if any("\ud800" <= sign <= "\udfff" for sign in name):  # JSON can spell it, and a file cannot hold it
+        raise ApiError("the context_id holds half of a surrogate pair", param=_PARAM)
     if messages[-1].role != "user" or not messages[-1].text.strip():
         raise ApiError("with a context_id the last message is the question", param="messages")
     lead = next((at for at, message in enumerate(messages) if message.role != "system"), len(messages))

@@ -2,10 +2,10 @@
 may share the file.
 
 Source: our own. WAL with `synchronous=NORMAL`: a power cut can lose the last commits, never the file's order; all that
-is lost then is counted spending of the last moment. A step writes a few pages of the log and waits for no disk, some 35
-microseconds, so it is made in the event loop itself: two changes of thread would cost a request more (1.6 ms of its
-median latency at 500 requests a second). What can take long does not happen there: while another process holds the
-file, the step is handed to a thread that waits for it, and moving the log into the file has a thread of its own.
+is lost then is counted spending of the last moment. A step writes a few pages of the log and waits for no disk, so it
+is made in the event loop itself, all steps of one turn of the loop in one commit: a change of thread to and fro costs
+more than the step. What can take long does not happen there: while another process holds the file, steps are handed to
+a thread that waits for it, and moving the log into the file has a thread of its own.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from ponder.core.errors import BadInput
 from ponder.gateway.counters import LATE, Ask, Balance, CountersDown, Short, decide, shares
-from ponder.gateway.sqlite_worker import SqliteWorker, connect, transact
+from ponder.gateway.sqlite_worker import Order, SqliteWorker, connect, deliver, perform
 
 __all__ = ["SqliteCounters"]
 
@@ -48,6 +49,8 @@ class SqliteCounters:
 
     def __init__(self, file: str | Path = ":memory:") -> None:
         self._file, self._steps = str(file), 0
+        self._orders: list[Order] = []
+        self._handed: list[Order] = []  # to the thread
         # Only for what finds the file held by another process.
         self._worker: SqliteWorker | None = None
         self._moving: asyncio.Future[None] | None = None
@@ -117,6 +120,7 @@ class SqliteCounters:
 
     async def close(self) -> None:
         """Finish what was handed in and close the file."""
+        self._turn()
         if self._worker is not None:
             await self._worker.close()
         if self._moving is not None:
@@ -128,21 +132,48 @@ class SqliteCounters:
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._db is None:
             raise CountersDown(f"the counters in {self._file!r} are closed")
+        loop = asyncio.get_running_loop()
+        order = Order(work, loop, loop.create_future())
+        if not self._orders:
+            loop.call_soon(self._turn)
+        self._orders.append(order)
+        assert order.future is not None
         try:
-            try:
-                outcome = transact(self._db, work)
-            except sqlite3.OperationalError as err:
-                if err.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    raise
-                if self._worker is None:
-                    self._worker = SqliteWorker(self._file, ())
-                return await self._worker.run(work)
-        except sqlite3.Error as err:
+            return cast(T, await order.future)
+        except (sqlite3.Error, BadInput) as err:
             raise CountersDown(f"the counters in {self._file!r} cannot be used: {err}") from err
-        self._steps += 1
-        if self._steps % _STEPS == 0 and self._file != ":memory:" and (self._moving is None or self._moving.done()):
+
+    def _turn(self) -> None:
+        """Make the steps that this turn of the loop has brought."""
+        orders, self._orders = self._orders, []
+        if not orders:
+            return
+        # While a step waits in the thread, later ones go there too: a settlement must not overtake its reservation.
+        self._handed = [order for order in self._handed if not order.over]
+        if self._db is None or self._handed or not perform(self._db, orders):
+            self._hand(orders)
+            return
+        deliver(orders)
+        self._steps += len(orders)
+        if self._steps >= _STEPS and self._file != ":memory:" and (self._moving is None or self._moving.done()):
+            self._steps = 0
             self._moving = asyncio.get_running_loop().run_in_executor(None, self._move_log)
-        return outcome
+
+    def _hand(self, orders: Sequence[Order]) -> None:
+        """Leave steps to the thread that waits for the file; where that cannot be, they have failed."""
+        try:
+            if self._worker is None:
+                if self._db is None:
+                    raise sqlite3.ProgrammingError("they are closed")
+                self._worker = SqliteWorker(self._file, ())
+            for order in orders:
+                self._worker.put(order)
+        except (sqlite3.Error, BadInput) as err:
+            for order in orders:
+                order.error = err
+            deliver(orders)
+        else:
+            self._handed += orders
 
     def _move_log(self) -> None:
         """Move the log into the file: most of it beside the steps, the rest in a short hold that empties the log."""

@@ -57,6 +57,7 @@ class Metrics:
         self._tokens = counter("ponder_tokens", "Tokens paid, by role and kind.", (*where, "role", "kind"))
         self._usd = counter("ponder_cost_usd", "US dollars paid, where the price is known.", where)
         self._refused = counter("ponder_refused", "Requests turned away before anything was spent.", ("reason",))
+        self._children: dict[tuple[Any, tuple[str, ...]], Any] = {}
         self._failed = counter("ponder_upstream_failures", "Failed calls to an upstream.", ("upstream",))
         self._lost = library.Gauge("ponder_traces_lost", "Traces that were not kept.", registry=self.registry)
         self._running = library.Gauge("ponder_running", "Requests in progress.", registry=self.registry)
@@ -75,11 +76,11 @@ class Metrics:
         self, *, key: str, method: str, model: str, status: int, seconds: float, paid: Mapping[str, Usage]
     ) -> None:
         """Count a request that has ended; `paid` by role."""
-        where = {name: self._label(name, value) for name, value in (("key", key), ("method", method), ("model", model))}
-        self._requests.labels(**where, status=str(status)).inc()
-        self._seconds.labels(method=where["method"], model=where["model"]).observe(seconds)
+        where = (self._label("key", key), self._label("method", method), self._label("model", model))
+        self._of(self._requests, *where, str(status)).inc()
+        self._of(self._seconds, *where[1:]).observe(seconds)
         for role, usage in paid.items():
-            self._calls.labels(model=where["model"], role=role).inc(usage.calls)
+            self._of(self._calls, where[2], role).inc(usage.calls)
             for kind, count in (
                 ("prompt", usage.prompt_tokens - usage.cached_tokens),
                 ("cached", usage.cached_tokens),
@@ -87,9 +88,9 @@ class Metrics:
                 ("completion", usage.completion_tokens - usage.thinking_tokens),
             ):
                 if count > 0:
-                    self._tokens.labels(**where, role=role, kind=kind).inc(count)
+                    self._of(self._tokens, *where, role, kind).inc(count)
             if usage.usd:
-                self._usd.labels(**where).inc(usage.usd)
+                self._of(self._usd, *where).inc(usage.usd)
 
     def refused(self, reason: str) -> None:
         """Count a refusal: "key", "budget", "rate", "overloaded", "size", ...: a word of ours, not of a client."""
@@ -102,6 +103,13 @@ class Metrics:
     def render(self) -> tuple[bytes, str]:
         """Return the text for `/metrics` and its content type."""
         return self._library.generate_latest(self.registry), self._library.CONTENT_TYPE_LATEST
+
+    def _of(self, metric: Any, *labels: str) -> Any:
+        """Return a metric's child, looked up once: the library checks its labels anew each time."""
+        found = self._children.get((metric, labels))
+        if found is None:
+            found = self._children[metric, labels] = metric.labels(*labels)
+        return found
 
     def _label(self, name: str, value: str) -> str:
         known = self._known[name]

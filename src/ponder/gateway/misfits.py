@@ -27,7 +27,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "null": (type(None),),
 }
-_compiled: dict[int, Any] = {}  # by the identity of a part of a schema: those live as long as the process
+_compiled: dict[str, Any] = {}  # by how a part of a schema is written: the library makes a new object for each error
 
 
 def misfit(err: Any, above: Sequence[str | int] = ()) -> tuple[str, str]:
@@ -69,9 +69,10 @@ def _among(value: Any, options: Sequence[Mapping[str, Any]], path: Sequence[str 
 
 
 def _checking(option: Mapping[str, Any], library: Any) -> Any:
-    if id(option) not in _compiled:
-        _compiled[id(option)] = library.compile(dict(option), use_default=False)
-    return _compiled[id(option)]
+    written = repr(option)
+    if written not in _compiled:
+        _compiled[written] = library.compile(dict(option), use_default=False)
+    return _compiled[written]
 
 
 def _kinds(option: Mapping[str, Any]) -> Iterable[str]:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 from ponder.core.errors import BadInput
 
-__all__ = ["SqliteWorker", "connect", "transact"]
+__all__ = ["Order", "SqliteWorker", "connect", "deliver", "perform"]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -27,12 +27,15 @@ _OPENING = 10.0  # seconds to wait for another process while opening a file
 
 
 @dataclass(slots=True)
-class _Order:
+class Order:
+    """A piece of work, who waits for it, what came of it, and whether that has been told."""
+
     work: Work
     loop: asyncio.AbstractEventLoop | None = None
     future: asyncio.Future[Any] | None = None
     outcome: Any = None
     error: BaseException | None = None
+    over: bool = False
 
 
 def connect(
@@ -57,21 +60,38 @@ def connect(
     return db
 
 
-def transact(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Do `work` in a transaction that nobody else writes in, and return what it returned.
+def perform(db: sqlite3.Connection, orders: Sequence[Order]) -> bool:
+    """Do pieces of work in one transaction; if one fails, roll back and do each alone, so that it fails alone.
 
-    Raises:
-        sqlite3.Error: another process holds the file, or the work failed; nothing of it was kept.
+    Returns:
+        False if another process holds the file: then nothing was done, and each order says so.
     """
-    db.execute("BEGIN IMMEDIATE")
+    free = _together(db, orders)
+    if free is None:
+        for order in orders:
+            _together(db, [order])
+    return free is not False
+
+
+def _together(db: sqlite3.Connection, orders: Sequence[Order]) -> bool | None:
+    """Return whether all was done (a lone failure is noted), or None where something in the batch failed."""
     try:
-        outcome = work(db)
+        db.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as err:  # no order would fare better alone
+        for order in orders:
+            order.error = err
+        return False
+    try:
+        for order in orders:
+            order.error, order.outcome = None, order.work(db)
         db.execute("COMMIT")
-    except BaseException:
+    except Exception as err:  # the others must not suffer; whoever waits for this order gets the error
         if db.in_transaction:
             db.execute("ROLLBACK")
-        raise
-    return outcome
+        if len(orders) > 1:
+            return None
+        orders[0].error, orders[0].outcome = err, None
+    return True
 
 
 class SqliteWorker:
@@ -94,7 +114,7 @@ class SqliteWorker:
         self.failed = 0
         # One thread uses it at a time: this one until it has started the worker, then the worker.
         self._db = connect(file, schema, synchronous=synchronous, patience=patience)
-        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name=f"sqlite {self.file}", daemon=True)
         self._thread.start()
@@ -106,8 +126,8 @@ class SqliteWorker:
             sqlite3.Error: the work failed, and nothing of it was kept; or the worker is closed.
         """
         loop = asyncio.get_running_loop()
-        order = _Order(work, loop, loop.create_future())
-        self._put(order)
+        order = Order(work, loop, loop.create_future())
+        self.put(order)
         assert order.future is not None
         return cast(T, await order.future)
 
@@ -117,7 +137,7 @@ class SqliteWorker:
         Raises:
             sqlite3.ProgrammingError: the worker is closed.
         """
-        self._put(_Order(work))
+        self.put(Order(work))
 
     async def close(self) -> None:
         """Finish all that was handed in, then close the file. Closing twice does nothing."""
@@ -131,7 +151,12 @@ class SqliteWorker:
         """Whether `close` was called."""
         return self._closed
 
-    def _put(self, order: _Order) -> None:
+    def put(self, order: Order) -> None:
+        """Take an order.
+
+        Raises:
+            sqlite3.ProgrammingError: the worker is closed.
+        """
         if self._closed:
             raise sqlite3.ProgrammingError(f"the database {self.file!r} is closed")
         self._orders.put(order)
@@ -150,46 +175,26 @@ class SqliteWorker:
                     break
             last = order is None
             if batch:
-                if not self._together(batch):
-                    for one in batch:
-                        self._together([one])
+                perform(self._db, batch)
                 self._answer(batch)
         self._db.close()
 
-    def _together(self, batch: Sequence[_Order]) -> bool:
-        """Run orders in one transaction; on failure keep none, and note the error where there is one order only."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as err:  # another process holds the file: no order would fare better alone
-            for order in batch:
-                order.error = err
-            return True
-        try:
-            for order in batch:
-                order.outcome = order.work(self._db)
-            self._db.execute("COMMIT")
-        except Exception as err:  # the thread must live on; whoever waits for the order gets the error
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if len(batch) == 1:
-                batch[0].error, batch[0].outcome = err, None
-            return False
-        return True
-
-    def _answer(self, batch: Sequence[_Order]) -> None:
+    def _answer(self, batch: Sequence[Order]) -> None:
         self.failed += sum(order.error is not None and order.future is None for order in batch)
         loops = {id(order.loop): order.loop for order in batch if order.loop is not None}
         for loop in loops.values():
             orders = [order for order in batch if order.loop is loop]
             try:
-                loop.call_soon_threadsafe(_deliver, orders)
+                loop.call_soon_threadsafe(deliver, orders)
             except RuntimeError:  # that loop has ended; nobody waits any more
                 continue
 
 
-def _deliver(orders: Sequence[_Order]) -> None:
+def deliver(orders: Sequence[Order]) -> None:
+    """Tell those who wait, in their event loop."""
     for order in orders:
         assert order.future is not None
+        order.over = True
         if order.future.done():  # cancelled
             continue
         if order.error is None:

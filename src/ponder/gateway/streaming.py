@@ -215,7 +215,7 @@ async def _send(feed: Feed, exchange: Exchange, form: Form, progress: Progress, 
     told, told_at = "", 0.0
     while True:
         stirred = await feed.wait(heartbeat)
-        out = [form.piece(piece) for piece in _taken(feed, form)]
+        out = [event for piece in _taken(feed, form) if (event := form.piece(piece))]
         if feed.ended:
             break
         if feed.news != told and progress != "none" and (now := time.monotonic()) - told_at >= PACE_SECONDS:

@@ -236,8 +236,10 @@ class Lines:
                 except (ConfigError, BadInput, ImportError) as err:
                     raise BadInput(f"upstream {upstream.name!r}: {err}") from err
                 stack.push_async_callback(models[upstream].close)
-                if isinstance(opened := models[upstream], OpenAI):
-                    opened.take_over()  # a reload may change the limits; requests of before go on under theirs
+            # A reload may change the limits, if all of it can be opened; requests of before go on under theirs.
+            for upstream, model in models.items():
+                if isinstance(model, OpenAI) and upstream not in (known or {}):
+                    model.take_over()
             stack.pop_all()
         return cls(settings, models)
 

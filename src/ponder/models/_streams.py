@@ -211,13 +211,13 @@ class Stream:
             "content": text,
             "reasoning_content": "".join(choice.reasoning) or None,
             "refusal": "".join(choice.refusal) or None,
-            "tool_calls": [choice.tools[place] for place in sorted(choice.tools)],
+            "tool_calls": list(choice.tools.values()),
         }
         return out | {"message": message}
 
 
 def _grow_tool(calls: dict[int, dict[str, Any]], part: Any) -> dict[str, Any]:
-    """Add a part to the call that it belongs to, and return it with the index of that call."""
+    """Add a part to the call that it belongs to, and return it with the place of that call in the whole reply."""
     if not isinstance(part, dict):
         raise unreadable("a tool call in the stream is not a JSON object")
     kind = "custom" if part.get("custom") else "function"
@@ -233,4 +233,4 @@ def _grow_tool(calls: dict[int, dict[str, Any]], part: Any) -> dict[str, Any]:
     fields = call.setdefault(kind, empty)
     for name in empty:
         fields[name] += string(made.get(name))
-    return {**part, "index": place}
+    return {**part, "index": list(calls).index(place)}  # some servers count from 1, or leave numbers out

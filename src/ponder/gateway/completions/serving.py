@@ -13,7 +13,7 @@ from ponder.core.access import Access
 from ponder.core.candidate import Candidate
 from ponder.core.errors import AccessDenied
 from ponder.core.task import Message, Task
-from ponder.core.usage import Usage
+from ponder.core.usage import add_up
 from ponder.gateway import wishes
 from ponder.gateway.completions import protocol
 from ponder.gateway.errors import ApiError
@@ -84,11 +84,8 @@ def asks_of(
 
 def response(outcomes: Sequence[Outcome], body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the reply to a request that is not streamed."""
-    paid: dict[str, Usage] = {}
     choices: list[dict[str, Any]] = []
     for outcome in outcomes:
-        for role, usage in outcome.paid.items():
-            paid[role] = paid.get(role, Usage()) + usage
         before = outcome.ask.task.prompt if body.get("echo") else ""
         for candidate in outcome.choices:
             choices.append(
@@ -105,7 +102,7 @@ def response(outcomes: Sequence[Outcome], body: Mapping[str, Any]) -> dict[str, 
         "created": int(time.time()),
         "model": body["model"],
         "choices": choices,
-        "usage": usage_json(paid),
+        "usage": usage_json(add_up(outcome.paid for outcome in outcomes)),
         "ponder": outcomes[0].about() if len(outcomes) == 1 else {"runs": [o.about() for o in outcomes]},
     }
 

@@ -25,7 +25,7 @@ from ponder.gateway.exchange import Exchange, dumps
 from ponder.gateway.gateway import Gateway, House
 from ponder.gateway.pieces import Piece, Sent
 from ponder.gateway.service import TRACE_HEADER, Ask, Outcome, answer
-from ponder.models._replies import read_logprobs
+from ponder.models.logprobs import read_logprobs
 
 __all__ = ["Feed", "Form", "Progress", "stream"]
 

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import codecs
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from ponder.core.errors import BadReply, ProviderError
 from ponder.core.model import Completion, Finish, Request, Tokens
 from ponder.core.task import Message
 from ponder.models._bills import costs
 from ponder.models._quirks import Kind, error_text, failure
+from ponder.models.logprobs import read_logprobs
 
-__all__ = ["Entry", "Reply", "completions", "inner_error", "read_logprobs", "string", "unreadable"]
+__all__ = ["Reply", "completions", "inner_error", "string", "unreadable"]
 
 _FINISH: dict[str, Finish] = {
     "stop": "stop",
@@ -171,60 +171,6 @@ def _tokens(choice: Mapping[str, Any], text: str, request: Request) -> Tokens | 
         logprobs=tuple(entry.logprob for entry in entries),
         top=top,
     )
-
-
-class Entry(NamedTuple):
-    """A token and its log-probability as a server tells it; `top` as in `Tokens`, or None."""
-
-    id: int
-    data: bytes
-    logprob: float
-    top: tuple[tuple[int, str, float], ...] | None
-
-
-def read_logprobs(logprobs: Mapping[str, Any]) -> list[Entry] | None:
-    """Return the tokens of a `logprobs` object, chat's or raw completions' form; None where they cannot be read."""
-    try:
-        return _entries(logprobs)
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-        return None  # unreadable log-probabilities are missing, not made up
-
-
-def _entries(logprobs: Mapping[str, Any]) -> list[Entry]:
-    if isinstance(logprobs.get("content"), list):
-        return [
-            Entry(
-                id=entry.get("id", -1),
-                data=bytes(entry["bytes"]) if entry.get("bytes") is not None else entry["token"].encode(),
-                logprob=_logprob(entry["logprob"]),
-                top=_ranked((e.get("id", -1), e["token"], _logprob(e["logprob"])) for e in entry["top_logprobs"])
-                if entry.get("top_logprobs")
-                else None,
-            )
-            for entry in logprobs["content"]
-        ]
-    texts = logprobs.get("tokens") or []
-    tops = logprobs.get("top_logprobs") or [None] * len(texts)
-    return [
-        Entry(
-            id=-1,
-            data=text.encode(),
-            logprob=_logprob(value),
-            top=_ranked((-1, token, _logprob(v)) for token, v in top.items()) if top else None,
-        )
-        for text, value, top in zip(texts, logprobs["token_logprobs"], tops, strict=True)
-    ]
-
-
-def _ranked(tokens: Any) -> tuple[tuple[int, str, float], ...]:
-    return tuple(sorted(tokens, key=lambda entry: -entry[2]))
-
-
-def _logprob(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("a log-probability is not finite")
-    return min(number, 0.0)  # rounding can give 1e-8
 
 
 def _spell(pieces: Sequence[bytes], text: str) -> tuple[str, ...]:

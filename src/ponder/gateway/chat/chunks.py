@@ -16,7 +16,7 @@ from ponder.gateway.errors import ApiError
 from ponder.gateway.exchange import dumps
 from ponder.gateway.pieces import Piece, Sent, remainder
 from ponder.gateway.service import Outcome, usage_json
-from ponder.models._replies import Entry
+from ponder.models.logprobs import Entry
 
 __all__ = ["ChatChunks"]
 

@@ -99,6 +99,13 @@ def test_a_copy_that_was_cut_is_one_too() -> None:
     assert not repeats('{"tasks": [{"title": "Count", "content": "what', prompt)
 
 
+@pytest.mark.parametrize(
+    "reply", ['{"answer": "4"}', "{'answer': '4'}", '{"answer": "y"}', '```json\n{"answer": "4"}\n```']
+)
+def test_a_whole_reply_with_a_short_text_is_no_copy(reply: str) -> None:
+    assert not repeats(reply, 'Reply in this form:\n{"answer": "42", "why": "your reason"}')
+
+
 PROMPT = 'Given {"x": "y"}. Reply in this form: {"steps": ["the first goal", "the second"], "level": 3}'
 
 

@@ -115,6 +115,8 @@ def test_readers_refuse_or_give_what_was_asked_for(text: str, numbers: list[int]
 def test_labels_are_read_strictly() -> None:
     assert read_labels("1: Verification.\n1: verification\n7: nonsense", [1]) == {1: "V"}
     assert read_labels("Step 2 - another method\n10) error correction", [2, 10]) == {2: "M", 10: "E"}
+    told = "1: multi-method verification\n2: error-correction check\n3: verification by another method"
+    assert read_labels(told, [1, 2, 3]) == {1: "M", 2: "E", 3: "V"}
     for text in ("1: verification\n1: progressive", "1: purple", "2: progressive", ""):
         with pytest.raises(BadInput):
             read_labels(text, [1])

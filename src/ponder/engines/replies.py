@@ -74,7 +74,18 @@ def repeats(reply: str, prompt: str) -> bool:
     if not said:
         return False
     *before, last = said
-    return set(before) <= shown and any(text.startswith(last) for text in shown)
+    ends = any(text.startswith(last) for text in shown) if _cut(reply) else last in shown
+    return set(before) <= shown and ends
+
+
+def _cut(reply: str) -> bool:
+    """Return whether the JSON of a reply ends before it is closed, so that nothing of it can be read as it is."""
+    text = unthought(reply)[:_LONGEST]
+    opening = _OPEN.search(text)
+    if opening is None or next(_parsed(text), None) is not None:
+        return False
+    _, _, _, whole = _rewrite(text[opening.start() :])
+    return not whole
 
 
 def _texts(value: object) -> Iterator[str]:

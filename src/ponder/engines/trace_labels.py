@@ -104,7 +104,7 @@ async def label_steps(
     asked, ended = 0, None
     for start in range(0, len(unmarked) if labels == "model" else 0, GROUP):
         group = unmarked[start : start + GROUP]
-        said = await _label(ctx, task, steps, kinds, group, role, start)
+        said = await _label(ctx, task, steps, group, role, start)
         if said.value is not None:
             asked += len(group)
             for at in group:
@@ -133,9 +133,11 @@ def read_labels(text: str, numbers: Sequence[int]) -> dict[int, Kind]:
         if read is None or int(read[1]) not in numbers:
             continue
         number, word = int(read[1]), read[2].strip().lower()
-        kind = next((kind for name, kind in _NAMES if name in word), None)
-        if kind is None:
+        # The name that comes first: "multi-method verification" is multi-method.
+        named = [(word.index(name), kind) for name, kind in _NAMES if name in word]
+        if not named:
             raise BadInput(f"step {number} has the label {word[:40]!r}, which is none of the four")
+        _, kind = min(named)
         if found.setdefault(number, kind) != kind:
             raise BadInput(f"step {number} has two labels")
     missing = [str(number) for number in numbers if number not in found]
@@ -177,7 +179,7 @@ async def _part(ctx: Context, task: Task, pieces: Sequence[str], role: str) -> A
 
 
 async def _label(
-    ctx: Context, task: Task, steps: Sequence[str], kinds: Sequence[Kind], group: Sequence[int], role: str, start: int
+    ctx: Context, task: Task, steps: Sequence[str], group: Sequence[int], role: str, start: int
 ) -> Asked[Mapping[int, Kind]]:
     # With one neighbour on either side of all that is asked for.
     first, last = max(0, group[0] - 1), min(len(steps), group[-1] + 2)

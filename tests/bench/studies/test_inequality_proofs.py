@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -88,6 +89,14 @@ async def test_solutions_that_not_all_judges_saw_are_left_out_and_said() -> None
         inequality_proofs([row for row in done.rows if row.curve == "toy"], PROBLEMS)
     with pytest.raises(BadInput, match="all four judges"):
         inequality_proofs(done.rows, Inequalities(kind="bound").generate(2, seed=0))
+
+
+async def test_judgements_of_different_texts_are_not_joined() -> None:
+    done = await recorded()
+    anew = replace(done.rows[0], answer="drawn anew")
+    study = inequality_proofs([anew, *done.rows[1:]], PROBLEMS)
+    assert study.data["left_out"] == 1
+    assert len(study.data["models"][0]["solutions"]) == 5
 
 
 def test_bad_settings_are_refused() -> None:

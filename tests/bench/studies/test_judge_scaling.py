@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -115,6 +116,27 @@ async def test_presentations_without_every_round_are_left_out_and_said() -> None
     study = judge_scaling(done.rows[1:], problems)
     assert study.data["models"][0]["left_out"] == 1
     assert "1 presentations lack a verdict" in render_markdown(study)
+
+
+async def test_orders_agree_within_a_run_and_runs_of_other_settings_are_not_joined() -> None:
+    problems = Preferences().generate(3, seed=0)
+    model = chain_judge(problems, start=1.0, gain=0.0, loss=0.0)
+    first, second = [(await recorded([model], problems, rounds=1, seed=seed)).rows for seed in (0, 1)]
+    (found,) = judge_scaling([*first, *second], problems).data["models"]
+    assert [point["orders_agree"] for point in found["rounds"]] == [1.0, 1.0]
+    assert len(found["verdicts"]) == 12
+    other = [replace(row, settings={**row.settings, "thinking": 9}) for row in first if row.settings["cues"] == 0]
+    study = judge_scaling([*first[:-1], *other], problems)
+    assert study.data["models"][0]["left_out"] == 7
+    assert len(study.data["models"][0]["verdicts"]) == 5
+
+
+async def test_judges_that_saw_other_pairs_are_not_called_comparable() -> None:
+    problems = Preferences().generate(3, seed=0)
+    models = [chain_judge(problems, start=0.5, gain=0.1, loss=0.1, name=name) for name in ("one", "two")]
+    done = await recorded(models, problems, rounds=1)
+    assert "did not see the same" not in render_markdown(judge_scaling(done.rows, problems))
+    assert "did not see the same pairs" in render_markdown(judge_scaling(done.rows[1:], problems))
 
 
 async def test_bad_uses_are_refused() -> None:

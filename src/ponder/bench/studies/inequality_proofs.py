@@ -148,7 +148,9 @@ def inequality_proofs(
             " seed, or the file, that they were recorded with"
         )
     left = sum(out for _, out in found.values())
-    dropped = f"{left} solutions were not seen by all four judges and are left out" if left else ""
+    dropped = (
+        f"{left} solutions were not seen by all four judges in one and the same text and are left out" if left else ""
+    )
     shown = {model: solutions for model, (solutions, _) in found.items() if solutions}
     return Study(
         name=NAME,
@@ -162,7 +164,10 @@ def inequality_proofs(
 
 
 def _solutions(rows: Sequence[Row], kinds: Mapping[str, str]) -> tuple[list[_Solution], int]:
-    """Join the rows of each solution by its flaws; return those that are whole, and how many are not."""
+    """Join the rows of each solution by its flaws; return those that are whole, and how many are not.
+
+    Where its answer is not the same in all of its rows, it was drawn anew: the judges saw different texts.
+    """
     joined: dict[tuple[str, int, int], dict[str, Row]] = {}
     copies: dict[tuple[str, int, str], int] = {}
     for row in rows:
@@ -176,6 +181,9 @@ def _solutions(rows: Sequence[Row], kinds: Mapping[str, str]) -> tuple[list[_Sol
             left += 1
             continue
         members = [by_flaw[flaw] for flaw in FLAWS]
+        if len({member.answer for member in members}) > 1:
+            left += 1
+            continue
         solutions.append(
             _Solution(
                 problem=problem,

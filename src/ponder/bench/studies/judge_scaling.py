@@ -11,6 +11,7 @@ else each round is thought anew). Needs: a model that continues a prefix, or rec
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -54,6 +55,7 @@ class _Judged(NamedTuple):
     verdicts: tuple[Letter | None, ...]
     thinking: tuple[int, ...]
     problem: str
+    run: tuple[str, int, int]
 
 
 def both_orders(problems: Sequence[Problem]) -> list[Problem]:
@@ -155,15 +157,17 @@ def judge_scaling(
 
 def _judged(rows: Sequence[Row], known: Mapping[str, Problem]) -> tuple[list[_Judged], int]:
     """Return the presentations that were judged after every round, and how many lack one."""
-    found: dict[tuple[str, int, int], dict[int, Row]] = {}
-    copies: dict[tuple[str, int, int], int] = {}
+    found: dict[tuple[str, tuple[str, int, int]], dict[int, Row]] = {}
+    copies: dict[tuple[str, str, int, int], int] = {}
     for row in rows:
-        place = (row.problem, row.seed, int(row.settings["cues"]))
+        cues = int(row.settings["cues"])
+        how = json.dumps({name: value for name, value in row.settings.items() if name != "cues"}, sort_keys=True)
+        place = (row.problem, how, row.seed, cues)
         copies[place] = copies.get(place, 0) + 1
-        found.setdefault((row.problem, row.seed, copies[place]), {})[place[2]] = row
+        found.setdefault((row.problem, (how, row.seed, copies[place])), {})[cues] = row
     every = sorted({cues for by_round in found.values() for cues in by_round})
     judged, left_out = [], 0
-    for (name, _, _), by_round in sorted(found.items()):
+    for (name, run), by_round in sorted(found.items()):
         if len(by_round) < len(every):
             left_out += 1
             continue
@@ -176,6 +180,7 @@ def _judged(rows: Sequence[Row], known: Mapping[str, Problem]) -> tuple[list[_Ju
                 verdicts=tuple(_letter(by_round[cues].answer) for cues in every),
                 thinking=tuple(sum(u.thinking_tokens for u in by_round[cues].usage.values()) for cues in every),
                 problem=name,
+                run=run,
             )
         )
     return judged, left_out
@@ -199,9 +204,9 @@ def _trend(judged: Sequence[_Judged], seed: int) -> Interval:
 
 def _agreement(judged: Sequence[_Judged], at: int) -> float | None:
     """Return the share of pairs whose two orders name the same answer; None where none has both orders."""
-    orders: dict[str, list[_Judged]] = {}
+    orders: dict[tuple[str, tuple[str, int, int]], list[_Judged]] = {}
     for one in judged:
-        orders.setdefault(one.pair, []).append(one)
+        orders.setdefault((one.pair, one.run), []).append(one)
     both = [(a, b) for found in orders.values() if len(found) == 2 for a, b in [found] if a.label != b.label]
     if not both:
         return None
@@ -314,7 +319,9 @@ def _compared(data: Sequence[Mapping[str, Any]]) -> Section:
         for one in data
     )
     head = ("judge", "no round", "last round", "trend, points", "slope", "to right / to wrong")
-    return Section(title="Judges side by side", tables=(Table(head=head, rows=rows),))
+    shown = {(len(one["rounds"]), *sorted(found["problem"] for found in one["verdicts"])) for one in data}
+    lines = () if len(shown) == 1 else ("the judges did not see the same pairs and rounds: compare them with care",)
+    return Section(title="Judges side by side", lines=lines, tables=(Table(head=head, rows=rows),))
 
 
 def _data(model: str, judged: Sequence[_Judged], found: Rounds, left_out: int, seed: int) -> dict[str, Any]:

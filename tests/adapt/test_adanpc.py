@@ -171,6 +171,18 @@ def test_candidates_of_the_index_are_ranked_exactly_and_recall_is_of_others_than
     assert torch.equal(quick.nearest(queries, 1)[:, 0], torch.arange(5000, 5200))
 
 
+def test_recall_of_an_index_is_known_where_entries_are_equal() -> None:
+    pytest.importorskip("faiss")
+    from ponder.adapt._feature_memory import FeatureMemory
+
+    draw = torch.Generator().manual_seed(5)
+    keys = torch.nn.functional.normalize(torch.randn(250, 24, generator=draw), dim=1).repeat(20, 1)
+    index = FeatureMemory(keys, torch.zeros(5000, dtype=torch.long), recall=0.9, k=5).index
+    assert index is not None
+    assert index.recall >= 0.9
+    assert index.wide <= 64, "no more candidates help to tell equal entries apart"
+
+
 def test_a_small_faiss_memory_is_exact() -> None:
     pytest.importorskip("faiss")
     source, (x, _) = points(), points(20, seed=7)

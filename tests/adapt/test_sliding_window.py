@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ponder import adapt
-from ponder.core.errors import ConfigError
+from ponder.core.errors import BadInput, ConfigError
 from tests.adapt.networks import CLASSES, ConvToy, batches, mlp, same_state
 
 torch = pytest.importorskip("torch")
@@ -60,6 +60,7 @@ def test_frozen_predicts_among_the_held_and_keeps_nothing() -> None:
     x = pictures(6)
     adapter = adapt.SlidingWindow(adapt.BatchNorm(ConvToy()), window=3)
     adapter(x[:4])
+    assert adapter.held.equal(x[1:4]), "a larger batch is cut to the window"
     with adapter.frozen():
         first, again = adapter(x[4:5]), adapter(x[4:5])
     assert first.equal(again)
@@ -92,6 +93,12 @@ def test_models_called_by_keywords_and_inference_mode() -> None:
         for values in batches(5, 2):
             assert adapter({"values": values, "flags": torch.ones(2)}).shape == (2, CLASSES)
     assert len(adapter.held["flags"]) == 4
+
+
+def test_a_first_sample_alone_that_its_batch_norm_cannot_take_is_refused() -> None:
+    adapter = adapt.SlidingWindow(adapt.Tent(mlp("batch"), lr=0.1), window=4)
+    with pytest.raises(BadInput, match="one sample"):
+        adapter(batches(1, 1)[0])
 
 
 @pytest.mark.parametrize("settings", [{"window": 0}, {"every": 0}])

@@ -127,6 +127,39 @@ def test_attention_over_padded_inputs_is_merged_and_refused_by_mix() -> None:
     assert all("forward" not in vars(part) for part in first.modules())
 
 
+@pytest.mark.parametrize("how", ["auto", "mix", "vmap", "loop"])
+def test_logits_are_read_in_32_bits_under_autocast(how: Any) -> None:
+    first, second = (nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 3)) for _ in range(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert merging(first, second, gamma=10.0, how=how)(torch.randn(6, 4)).dtype == torch.float32
+
+
+def test_auto_merges_where_a_bare_parameter_is_no_place_for_rows() -> None:
+    class Mapped(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.map, self.head = nn.Parameter(torch.rand(1, 4)), nn.Linear(1, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(x @ self.map.T)
+
+    first, second = two(Mapped)
+    x = torch.randn(5, 4, dtype=torch.double)
+    adapter = merging(first, second, gamma=10.0)
+    torch.testing.assert_close(adapter(x), merging(first, second, gamma=10.0, how="loop")(x))
+    assert adapter._chosen == "vmap"
+
+
+def test_a_forward_that_somebody_has_put_on_a_norm_stays() -> None:
+    first, second = two(lambda: Seeing(True))
+    with torch.no_grad():
+        second.layer.weight.add_(0.1)
+    own = first.layer.forward
+    first.layer.forward = own
+    merging(first, second, gamma=10.0, how="mix")(batch(channels=4))
+    assert vars(first.layer)["forward"] is own
+
+
 def test_auto_falls_back_where_layers_are_unknown() -> None:
     first, second = two(Attending)
     x = batch(channels=4)

@@ -143,6 +143,7 @@ class SourceIndex:
         queries = torch.nn.functional.normalize(rows[chosen] + noise, dim=-1)
         exact = _nearest(queries, rows, 0, k + 1)
         others = exact != chosen[:, None]  # a row always finds itself, which a stream's samples cannot
+        least = _cosines(queries, rows, exact).amin(1, keepdim=True) - 1e-6
 
         # As many cells as hold the neighbours, with half of what may be missed to spare; then candidates.
         order = torch.from_numpy(self._index.quantizer.search(queries.numpy(), self._index.nlist)[1])
@@ -152,8 +153,9 @@ class SourceIndex:
         self._index.nprobe, self.wide = self.probes, 2
         while self.wide * k < 2 * len(rows):
             found = _best(queries, rows, self.search(queries, k), k + 1)
-            hit = (found[:, :, None] == exact[:, None]).any(1) & others
-            self.recall = float(hit.sum() / others.sum())
+            close = _cosines(queries, rows, found) >= least  # of equal rows any will do
+            hits = (close & (found != chosen[:, None])).sum(1).minimum(others.sum(1))
+            self.recall = float(hits.sum() / others.sum())
             if self.recall >= wanted:
                 return
             self.wide *= 2
@@ -161,8 +163,12 @@ class SourceIndex:
 
 def _best(queries: Tensor, keys: Tensor, at: Tensor, k: int) -> Tensor:
     """Return those k of the positions `at` (B, n) whose keys are nearest to the queries (B, d); -1 stands for none."""
-    close = (keys[at.clamp_min(0)] @ queries[:, :, None])[..., 0].masked_fill(at < 0, -math.inf)
-    return at.gather(1, close.topk(min(k, at.shape[1]), dim=1).indices)
+    return at.gather(1, _cosines(queries, keys, at).topk(min(k, at.shape[1]), dim=1).indices)
+
+
+def _cosines(queries: Tensor, keys: Tensor, at: Tensor) -> Tensor:
+    """Return the cosines (B, n) of the queries (B, d) to the keys at positions (B, n); none is as far as can be."""
+    return (keys[at.clamp_min(0)] @ queries[:, :, None])[..., 0].masked_fill(at < 0, -math.inf)
 
 
 def _nearest(queries: Tensor, keys: Tensor, first: int, k: int) -> Tensor:

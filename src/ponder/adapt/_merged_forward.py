@@ -144,17 +144,24 @@ def _mixed(first: nn.Module, second: nn.Module, names: list[str], weight: Tensor
         for name in sorted(n for n in owners if not _inside(n, attentions)):
             part: Any = first.get_submodule(name)
             if type(part) in (nn.GroupNorm, nn.LayerNorm):
-                part.forward = _mixed_norm(part, second.get_submodule(name), weight)
-                undo.callback(delattr, part, "forward")
+                _put_forward(part, _mixed_norm(part, second.get_submodule(name), weight), undo)
                 continue
             handle = first.get_submodule(name).register_forward_hook(hook(second.get_submodule(name)))
             undo.callback(handle.remove)
         for name in attentions:
             if any(_inside(owner, [name]) for owner in owners):
                 part = first.get_submodule(name)
-                part.forward = mixed_attention(part, second.get_submodule(name), blend)
-                undo.callback(delattr, part, "forward")
+                _put_forward(part, mixed_attention(part, second.get_submodule(name), blend), undo)
         yield
+
+
+def _put_forward(part: Any, forward: Any, undo: ExitStack) -> None:
+    """Give a layer another forward; undoing brings back one that somebody else had put there."""
+    if "forward" in vars(part):
+        undo.callback(setattr, part, "forward", part.forward)
+    else:
+        undo.callback(delattr, part, "forward")
+    part.forward = forward
 
 
 @contextmanager

@@ -143,9 +143,7 @@ class LabelShift(Plugin):
         self._plain: deque[list[float]] = deque(maxlen=self.window)
         if seen is not None:
             self._confusion = _confusion(seen[2], seen[1], classes)
-            if (
-                self.estimator == "bbse"
-            ):  # a class that is never predicted is refused now, not in the middle of a stream
+            if self.estimator == "bbse":  # a class never predicted is refused now, not in the middle of a stream
                 confusion_weights(self._confusion, start)
             if self.correction == "network" and self.network is None:
                 self._train(seen[0], seen[1], classes)

@@ -60,7 +60,7 @@ class SlidingWindow(Plugin):
         due = self._waiting >= (self.every or self.window)
         logits = self.host(seen) if due else super()._predict(seen)
         self._waiting = 0 if due else self._waiting
-        self.held = take(seen, _finite(seen))
+        self.held = _map(lambda part: part[-self.window :].clone(), take(seen, _finite(seen)))
         self.evidence = {"rows": rows_of(seen), "updated": due}
         return logits[-rows_of(x) :]
 

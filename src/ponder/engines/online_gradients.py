@@ -95,16 +95,23 @@ class GradientAdapter(Adapter):
 
     def _adapt(self, x: Any) -> Tensor:
         logits = None
-        if self._flat_norms and rows_of(x) == 1:
-            raise BadInput(
-                f"{self._flat_norms[0]} normalises by its batch and this batch has one sample: give larger batches, "
-                "or batch_statistics=False"
-            )
+        self._refuse_single(x)
         with graph_on():
             x = _plain(x)
             for _ in range(self.steps):
                 logits = self._step(x)
         return self._predict(x) if logits is None else logits
+
+    def _predict(self, x: Any) -> Tensor:
+        self._refuse_single(x)
+        return super()._predict(x)
+
+    def _refuse_single(self, x: Any) -> None:
+        if self._flat_norms and rows_of(x) == 1:
+            raise BadInput(
+                f"{self._flat_norms[0]} normalises by its batch and this batch has one sample: give larger batches, "
+                "or batch_statistics=False"
+            )
 
     def _step(self, x: Any) -> Tensor:
         """Predict a batch, with a graph, and make one update; return its logits."""

@@ -134,7 +134,7 @@ def _unseen(
         if len(others) < folds:
             continue
         made = fit(data, others, select(data, others, specs, aim, folds=folds, seed=seed), aim)
-        alone = fit(data, others, Spec(None, 1), aim)
+        alone = fit(data, others, select(data, others, specs[:1], aim, folds=folds, seed=seed), aim)
         _, _, right, paid = take(data, inside, made)
         _, _, base, base_paid = take(data, inside, alone)
         out.append(

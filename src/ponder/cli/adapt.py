@@ -51,7 +51,7 @@ def bench(
     reset: Annotated[str, typer.Option(help="never, or at each new domain.")] = "never",
     out: Annotated[Path, typer.Option(help="Folder of the page and the tables.")] = Path("adapt-bench"),
 ) -> None:
-    """Run methods over streams and print errors, gains on the source model, forgetting and cost."""
+    """Compare adapters over shifting streams. Errors, gains on the source model, forgetting and cost."""
     from ponder.bench.adapt_bench import compare_adapters, read_method
     from ponder.bench.adapt_page import adapt_study
     from ponder.bench.adapt_subjects import read_subject

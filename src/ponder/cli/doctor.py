@@ -56,7 +56,7 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check the installation, the machine and the embedded model.
+    """Check the installation and the machine. The embedded model, too.
 
     It says what each extra would add, and how fast the model answers here right now. It ends with exit code 1 where
     something that is installed does not work.

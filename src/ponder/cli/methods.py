@@ -34,7 +34,7 @@ def methods(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List methods for models of text and adapters of classifiers, all or those that carry some tags.
+    """List methods and adapters. Tags choose among them.
 
     `ponder methods show NAME` prints one in full, by its own name or by its paper's.
     """

@@ -19,7 +19,7 @@ def models(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the back-ends, what each gives, and what can be fetched."""
+    """List the back-ends. Says what each gives, and what can be fetched."""
     if context.invoked_subcommand is not None:
         return
     from ponder.cli.console import show, show_json, table

@@ -52,7 +52,7 @@ def replay(
     ] = None,
     no_rows: Annotated[bool, typer.Option("--no-rows", help="Print the curves alone.")] = False,
 ) -> None:
-    """Print what each method would have answered with n of the recorded samples, and write the runs as rows.
+    """Choose again from recorded samples. Every method says what it would have answered; the runs become rows.
 
     `ponder report` and `ponder tune` read the rows as they read those of a live bench. What uses gold stands apart.
     """

@@ -22,7 +22,7 @@ def report(
     family: Annotated[list[str] | None, typer.Option(help="Only this task family; repeatable.")] = None,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
 ) -> None:
-    """Write curves, the front of what pays, difficulty, costs by role, metrics, laws, some runs, every prompt."""
+    """Write the report of recorded runs. It has curves, what pays, difficulty, costs by role, laws and prompts."""
     from dataclasses import replace
 
     from ponder.bench.picture_files import write_pictures

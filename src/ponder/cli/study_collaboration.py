@@ -47,7 +47,7 @@ def multi_agent_debate(
     max_tokens: MaxTokens = 64,
     store: Store = None,
 ) -> None:
-    """Spend one number of answers as a vote, a debate or self-refinement, by difficulty, scale and diversity."""
+    """Compare a debate with a vote at equal cost. Self-refinement too, by difficulty, scale and diversity."""
     from ponder.bench.studies import debate as study
 
     settings: dict[str, Any] = {"kind": kind} if kind else {}
@@ -92,7 +92,7 @@ def sleep_time(
     max_tokens: MaxTokens = 64,
     store: Store = None,
 ) -> None:
-    """Answer several questions on each context with and without a sleep before them, and share out its cost."""
+    """Measure what a sleep before questions buys. Its cost is shared out over the questions of a context."""
     from ponder.bench.studies import sleep as study
 
     job = StudyJob(

@@ -78,7 +78,7 @@ def compute_optimal(
     max_tokens: MaxTokens = 40,
     store: Store = None,
 ) -> None:
-    """Find the configuration that pays for each difficulty, and compare choosing by it with one rule for all."""
+    """Find what pays at which difficulty. Choosing by it is compared with one rule for all."""
     from ponder.bench.studies import compute_optimal as study
     from ponder.cli.inputs import pairs
     from ponder.core import registry

@@ -54,7 +54,7 @@ def verbalized_confidence(
     store: Store = None,
     endpoints: Endpoints = None,
 ) -> None:
-    """Ask for a confidence beside each answer; measure how far it is off, and what withholding answers would buy."""
+    """Measure how far stated confidence is off. Also what withholding unsure answers would buy."""
     from ponder.bench.studies import verbalized_confidence as study
 
     job = StudyJob(out=out, seed=seed, family=family, problems=problems, count=count, store=store, endpoints=endpoints)

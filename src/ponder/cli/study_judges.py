@@ -63,7 +63,7 @@ def judge_scaling(
     store: Store = None,
     endpoints: Endpoints = None,
 ) -> None:
-    """Measure judges of pairs that are told to wait and think on: accuracy by round, trend, changes of mind."""
+    """Measure judges that are told to think on. Accuracy by round, trend, changes of mind."""
     from ponder.bench.studies import judge_scaling as study
 
     names = list(dict.fromkeys(model or [MODEL]))
@@ -123,7 +123,7 @@ def inequality_proofs(
     store: Store = None,
     endpoints: Endpoints = None,
 ) -> None:
-    """Measure how many right answers to inequalities have a sound proof, by one judge of answers and four of steps."""
+    """Count right answers that a proof supports. Inequalities, one judge of answers and four of steps."""
     from ponder.bench.studies import inequality_proofs as study
 
     names = list(dict.fromkeys(model or [MODEL]))

@@ -59,7 +59,7 @@ def thinking_budget(
     store: Store = None,
     endpoints: Endpoints = None,
 ) -> None:
-    """Measure accuracy by thinking budget and forced cues, and find where thinking longer makes answers worse."""
+    """Measure accuracy by thinking budget. Finds where thinking longer makes answers worse."""
     from ponder.bench.studies import thinking_budget as study
 
     rules = study.MatchRules()
@@ -128,7 +128,7 @@ def machine_translation(
     store: Store = None,
     endpoints: Endpoints = None,
 ) -> None:
-    """Measure translations by thinking budget: directly, told once to wait, and by post-editing a draft."""
+    """Measure translations by thinking budget. Directly, told once to wait, and by post-editing a draft."""
     from ponder.bench.studies import machine_translation as study
     from ponder.bench.translation_metrics import load_metric
 

@@ -53,7 +53,7 @@ def verification_dynamics(
     max_tokens: MaxTokens = 40,
     store: Store = None,
 ) -> None:
-    """Measure which right answers a verifier accepts and which wrong ones it rejects, by difficulty and generator."""
+    """Measure what a verifier accepts and rejects. Right and wrong answers, by difficulty and generator."""
     from ponder.bench.studies import verification_dynamics as study
     from ponder.core import registry
 

@@ -21,4 +21,4 @@ app.command("prm")(train_prm.prm)
 
 @app.callback()
 def train() -> None:
-    """Train small models: step values, labels, critiques, writing rewards; search graphs of models."""
+    """Train small models, and search for graphs of models."""

@@ -76,7 +76,7 @@ def graph(
     no_store: NoStore = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Search, before any question comes, for the graph of models that answers best within a budget."""
+    """Search for a graph of models. The one that answers best within a budget is kept, before any question comes."""
     from ponder.cli.console import show_json
     from ponder.cli.inputs import pairs
     from ponder.training.agent_reinforce import AgentReinforce

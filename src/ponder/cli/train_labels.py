@@ -53,7 +53,7 @@ def labels(
     no_store: NoStore = False,
     as_json: AsJson = False,
 ) -> None:
-    """Label the steps of sampled solutions by the progress they make, measured with roll-outs."""
+    """Label steps of solutions by their progress. It is measured with roll-outs."""
     from ponder.training.step_labels import StepLabels, label_steps
 
     settings = StepLabels(paths=paths, least=least, tries=tries, k=k, eps=eps, delimiter="\n")
@@ -93,7 +93,7 @@ def critiques(
     no_store: NoStore = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make critiques of right and flawed solutions, and keep those that help the model to a right answer."""
+    """Make critiques that help to right answers. Right and flawed solutions are criticised; what helps is kept."""
     from ponder.training.critique_data import CritiqueData, make_critiques
 
     settings = CritiqueData(samples=samples, resampled=resampled, inserted=inserted, refinements=refinements, tau=tau)

@@ -40,7 +40,7 @@ def prm(
     no_store: NoStore = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Label prefixes of sampled solutions by roll-outs, fit a head on them, and measure it on unseen tasks."""
+    """Train a head that values steps (PRM). Prefixes are labelled by roll-outs; it is measured on unseen tasks."""
     from ponder.cli.console import show_json
 
     rollouts = _rollouts(solutions, k, features, layers)

@@ -31,7 +31,7 @@ def wqrm(
     seed: Annotated[int, typer.Option(help="Seed of split, order and dropout.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Train a reward of writing quality on edits: the edited text is better than its draft."""
+    """Train a reward of writing quality on edits. The edited text is better than its draft."""
     from ponder.cli.console import show_json, tell
     from ponder.core.errors import ConfigError
     from ponder.training.edit_pairs import read_pairs

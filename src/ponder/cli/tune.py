@@ -50,7 +50,7 @@ def tune(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the policy as JSON.")] = False,
 ) -> None:
-    """Learn from recorded runs what to run at which difficulty, and what that is worth on questions not seen."""
+    """Learn from recorded runs what to run when. Says what that is worth on questions not seen."""
     from ponder.bench.tune import tune as fit_policy
     from ponder.bench.tuning_rows import gather
     from ponder.cli.console import show_json, tell
@@ -86,7 +86,7 @@ def tune(
 
 
 def explain_policy(file: _File, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Print what a policy runs at which difficulty, and the evidence that it rests on."""
+    """Print what a policy runs, and why. The evidence stands beside each choice."""
     from ponder.cli.console import show_json
     from ponder.planning.policy import load_policy
 

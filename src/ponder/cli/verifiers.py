@@ -22,7 +22,7 @@ _WIDE = 110  # columns that the table needs
 def verifiers(
     context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
-    """List the verifiers; `ponder verifiers show NAME` prints one in full."""
+    """List the verifiers. `ponder verifiers show NAME` prints one in full."""
     if context.invoked_subcommand is not None:
         return
     from ponder.cli.console import columns, show, show_json, table

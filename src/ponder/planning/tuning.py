@@ -170,7 +170,8 @@ def fixed(data: Outcomes, rows: Sequence[int], aim: Aim, margin: float = 0.0) ->
     """Return the single option that serves the aim best on these questions.
 
     That is the cheapest within the budget that is at most the slack, less the margin, below the most accurate one; with
-    a margin above the slack the most accurate one itself. Where the budget pays for none, it is the cheapest of all.
+    a margin above the slack the most accurate one itself, of equals the dearest: that a cheaper one did as well on a few
+    questions is no proof. Where the budget pays for none, it is the cheapest of all.
     """
     np = need("numpy", extra="bench", feature="tuning a policy")
     at = np.asarray(rows)
@@ -180,7 +181,10 @@ def fixed(data: Outcomes, rows: Sequence[int], aim: Aim, margin: float = 0.0) ->
     if not within:
         return min(every, key=lambda o: (cost[o], -accuracy[o]))
     least = max(accuracy[o] for o in within) - max(0.0, aim.slack - margin)
-    return min((o for o in within if accuracy[o] >= least - 1e-12), key=lambda o: (cost[o], -accuracy[o]))
+    good = [o for o in within if accuracy[o] >= least - 1e-12]
+    if margin > aim.slack:
+        return max(good, key=lambda o: cost[o])
+    return min(good, key=lambda o: (cost[o], -accuracy[o]))
 
 
 def even_bins(values: Sequence[float], count: int) -> Bins:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ponder.core.errors import BadInput
-from ponder.planning.cross_fit import cross_validate, select
+from ponder.planning.cross_fit import cross_validate, fixed_rival, select
 from ponder.planning.outcomes import Look, Option, Outcomes
 from ponder.planning.policy import Choice, Probe
 from ponder.planning.tuning import Aim, Fit, Spec, fit, fixed, take
@@ -112,3 +112,40 @@ def test_where_nothing_is_proven_the_best_fixed_option_stands() -> None:
 def test_fewer_questions_than_folds_are_refused() -> None:
     with pytest.raises(BadInput, match="folds"):
         cross_validate(recorded(4), [Spec(None, 1)], Aim(), folds=5)
+
+
+def nested(count: int, loss: float, seed: int) -> Outcomes:
+    """A dear option, and a cheap one that is wrong on some of the questions that the dear one gets right."""
+    lots = np.random.default_rng(seed).uniform(size=count)
+    return Outcomes(
+        questions=tuple(map(str, range(count))),
+        families=("f",) * count,
+        options=tuple(
+            Option(choice=Choice(method="self_consistency", settings={"n": n}), shares=True) for n in (1, 16)
+        ),
+        correct=np.array([(lots > 0.2 + loss), (lots > 0.2)], dtype=float).T,
+        costs=np.tile([10.0, 160.0], (count, 1)),
+        looks=(),
+    )
+
+
+@pytest.mark.parametrize("count", [60, 100])
+def test_few_questions_without_a_difference_prove_nothing(count: int) -> None:
+    # At a true loss of 2 % no or one lost question is likely: 0.98 ** 60 = 0.30, and 0.98 ** 100 + 100 * 0.02 *
+    # 0.98 ** 99 = 0.40. What is 95 % sure may be wrong on 5 of 40 data sets (the chance of more is 0.014).
+    aim, wrong = Aim(objective="cost"), 0
+    for seed in range(40):
+        data = nested(count, 0.02, seed)
+        chosen = select(data, range(count), [Spec(None, 1)], aim, folds=5, seed=seed)
+        wrong += fit(data, range(count), chosen, aim).otherwise == 0
+    assert wrong <= 5
+
+
+def test_many_questions_without_a_difference_are_a_proof() -> None:
+    data, aim = nested(400, 0.0, 0), Aim(objective="cost")
+    chosen = select(data, range(400), [Spec(None, 1)], aim, folds=5, seed=0)
+    assert fit(data, range(400), chosen, aim).otherwise == 0
+    few = range(250)
+    assert fit(data, few, select(data, few, [Spec(None, 1)], aim, folds=5, seed=0), aim).otherwise == 1
+    # What it is measured against is the cheaper of two that did equally well.
+    assert fixed_rival(data, few, [Spec(None, 1)], aim, folds=5, seed=0) == 0

@@ -16,7 +16,7 @@ from ponder._version import __version__
 from ponder.bench.tuning_rows import Recorded
 from ponder.numerics.intervals import Interval, cluster_bootstrap, paired_difference, wilson
 from ponder.numerics.paired import cost_ratio, paired_score_interval
-from ponder.planning.cross_fit import HeldOut, cross_validate, select
+from ponder.planning.cross_fit import HeldOut, cross_validate, fixed_rival, select
 from ponder.planning.difficulty import Bins
 from ponder.planning.outcomes import Outcomes
 from ponder.planning.policy import Policy
@@ -134,9 +134,9 @@ def _unseen(
         if len(others) < folds:
             continue
         made = fit(data, others, select(data, others, specs, aim, folds=folds, seed=seed), aim)
-        alone = fit(data, others, select(data, others, specs[:1], aim, folds=folds, seed=seed), aim)
+        alone = fixed_rival(data, others, specs, aim, folds=folds, seed=seed)
         _, _, right, paid = take(data, inside, made)
-        _, _, base, base_paid = take(data, inside, alone)
+        base, base_paid = data.correct[inside, alone], data.costs[inside, alone]
         out.append(
             {
                 "family": family,

@@ -3,10 +3,10 @@
 How difficulty is probed and binned is chosen by cross-validation, and the whole procedure, this choice included, is
 scored on folds that took no part in it. For the least cost a choice must prove its accuracy: its difference to the best
 fixed option, question by question and out of fold, must have a lower limit within the slack. The limits hold for all
-choices together, because the cheapest of many is also the luckiest. Each rival is given one question more that it lost:
-a rival that differs on none of a few questions has no variance there and would pass for certain, though the next one may
-tell them apart. With it, no difference on n questions has a lower limit of about -2.7 / n at 95 %, near the exact -3 / n.
-The best fixed option is the one that was best in training: that it is the best in truth is not proven.
+choices together, because the cheapest of many is also the luckiest. Each rival is given one question more that it
+lost: a rival that differs on none of a few questions has no variance there and would pass for certain, though the next
+question may tell them apart. So, where nothing differs on n questions, the lower limit is about -2.7 / n at 95 %, near
+the exact -3 / n. The best fixed option is the one that was best in training: that it is so in truth is not proven.
 Source: our own (DESIGN §6), with the limits of `numerics.simultaneous`; the added question after Agresti & Coull 1998,
 The American Statistician 52, 119-126.
 Differs: they add two successes and two failures; here one loss, because only the lower limit counts.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Indices = NDArray[np.int64]
 
-__all__ = ["MARGINS", "HeldOut", "cross_validate", "select"]
+__all__ = ["MARGINS", "HeldOut", "cross_validate", "fixed_rival", "select"]
 
 MARGINS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08, 1.0)
 
@@ -44,7 +44,7 @@ class HeldOut:
 
     Attributes:
         correct, costs: of the policies.
-        fixed_correct, fixed_costs: of the single option that serves the same aim best on the same training questions.
+        fixed_correct, fixed_costs: of the `fixed_rival` on the same training questions.
         even_correct, even_costs: of the best single option that costs at most what the policy was expected to cost.
         equal_correct, equal_costs: of the cheapest single option that was at least as accurate as the policy was
             expected to be; where none was, the most accurate.
@@ -102,6 +102,29 @@ def select(data: Outcomes, rows: Sequence[int], specs: Sequence[Spec], aim: Aim,
     return tried[min(good, key=lambda i: (cost[i], -accuracy[i]))]
 
 
+def fixed_rival(data: Outcomes, rows: Sequence[int], specs: Sequence[Spec], aim: Aim, *, folds: int, seed: int) -> int:
+    """Return the single option that a policy is measured against: chosen by the same rule, without looking.
+
+    Where the choice fell on the dearest of options that were right equally often, the cheapest of them stands for it:
+    a saving that only a dearer rival shows is none.
+
+    Args:
+        data: all outcomes.
+        rows: indices of the questions to learn from, at least as many as folds.
+        specs: as in `select`, the one without a probe first; the others are not used.
+        aim: what for.
+        folds: how many, >= 2.
+        seed: of the folds and of the limits.
+
+    Raises:
+        BadInput: fewer questions than folds.
+    """
+    np = need("numpy", extra="bench", feature="tuning a policy")
+    chosen = fit(data, rows, select(data, rows, specs[:1], aim, folds=folds, seed=seed), aim).otherwise
+    at = np.asarray(rows)
+    return _at_least(data, at, float(data.correct[at, chosen].mean()))
+
+
 def cross_validate(data: Outcomes, specs: Sequence[Spec], aim: Aim, *, folds: int = 5, seed: int = 0) -> HeldOut:
     """Run the whole procedure on all folds but one and measure it on that one, for each.
 
@@ -134,9 +157,9 @@ def cross_validate(data: Outcomes, specs: Sequence[Spec], aim: Aim, *, folds: in
         for row, name in zip(part, names, strict=True):
             bins[row] = name
         _, _, right, cost = take(data, training, made)
-        alone = select(data, training, specs[:1], aim, folds=min(3, folds), seed=seed + 1 + number)
+        alone = fixed_rival(data, training, specs, aim, folds=min(3, folds), seed=seed + 1 + number)
         for name, option in (
-            ("fixed", fit(data, training, alone, aim).otherwise),
+            ("fixed", alone),
             ("even", fixed(data, training, Aim(budget=float(cost.mean())))),
             ("equal", _at_least(data, np.asarray(training), float(right.mean()))),
         ):
@@ -179,11 +202,10 @@ def _out_of_fold(
     return correct, costs
 
 
-def _with_a_loss(differences: Floats) -> Floats:
+def _with_a_loss(differences: Floats) -> Any:
     """Return the differences, [candidate, question], with one question more that every candidate lost."""
     np = need("numpy", extra="bench", feature="tuning a policy")
-    more: Floats = np.pad(differences, ((0, 0), (0, 1)), constant_values=-1.0)
-    return more
+    return np.pad(differences, ((0, 0), (0, 1)), constant_values=-1.0)
 
 
 def _at_least(data: Outcomes, at: Any, least: float) -> int:

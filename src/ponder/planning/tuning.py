@@ -170,8 +170,8 @@ def fixed(data: Outcomes, rows: Sequence[int], aim: Aim, margin: float = 0.0) ->
     """Return the single option that serves the aim best on these questions.
 
     That is the cheapest within the budget that is at most the slack, less the margin, below the most accurate one; with
-    a margin above the slack the most accurate one itself, of equals the dearest: that a cheaper one did as well on a few
-    questions is no proof. Where the budget pays for none, it is the cheapest of all.
+    a margin above the slack the most accurate one itself, of equals the dearest: that a cheaper one did as well on a
+    few questions is no proof. Where the budget pays for none, it is the cheapest of all.
     """
     np = need("numpy", extra="bench", feature="tuning a policy")
     at = np.asarray(rows)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.torch
 
 @lru_cache(maxsize=1)
 def towers() -> Any:
-    from ponder.bench.adapt_signals import two_signal_towers
+    from ponder.bench._adapt_signals import two_signal_towers
 
     return two_signal_towers()
 
@@ -51,8 +51,8 @@ def test_enriched_prompts_beat_bare_names_and_unfiltered_ones_lose_part() -> Non
 
 @pytest.mark.slow
 def test_the_subject_of_the_bench_runs_adapters_on_shifted_signals() -> None:
+    from ponder.bench._adapt_signals import SHIFTS
     from ponder.bench.adapt_bench import compare_adapters, read_method
-    from ponder.bench.adapt_signals import SHIFTS
     from ponder.bench.adapt_subjects import reference_subject
 
     subject = reference_subject("ecg")
@@ -68,7 +68,7 @@ def test_the_subject_of_the_bench_runs_adapters_on_shifted_signals() -> None:
 
 @pytest.mark.parametrize("kind", ["noise", "wander", "lost leads", "slow recorder"])
 def test_shifts_keep_the_shape_and_range_and_follow_the_seed(kind: str) -> None:
-    from ponder.bench.adapt_signals import shift_signals
+    from ponder.bench._adapt_signals import shift_signals
 
     x = torch.rand(5, 3, 40, generator=torch.Generator().manual_seed(0))
     one = shift_signals(x, kind, seed=1)
@@ -81,7 +81,7 @@ def test_shifts_keep_the_shape_and_range_and_follow_the_seed(kind: str) -> None:
 
 def test_records_with_one_condition_have_its_number_as_class() -> None:
     from ponder.adapt._reference_ecg import Records
-    from ponder.bench.adapt_signals import single_labels
+    from ponder.bench._adapt_signals import single_labels
 
     labels = torch.tensor([[0, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1]])
     x, y = single_labels(Records(signals=torch.arange(4.0).view(4, 1, 1), labels=labels, reports=[""] * 4))

@@ -175,7 +175,7 @@ def _towers() -> Subject:
 
 
 def _signals() -> Subject:
-    from ponder.bench.adapt_signals import (
+    from ponder.bench._adapt_signals import (
         SHIFTS,
         ZeroShotSignals,
         prompts_of,

@@ -36,7 +36,7 @@ def test_counters_are_those_of_real_passes(kind: str, predict: str, steps: int) 
     from tests.adapt.networks import batches, mlp
 
     if kind == "source" and (predict, steps) != ("before", 1):
-        pytest.skip("it has no such settings")
+        pytest.skip("exempt: it has no such settings")
     model = mlp("layer")
     more = {} if kind == "source" else {"predict": predict, "steps": steps}
     adapter = make(kind, model, **more)
@@ -95,6 +95,8 @@ def test_compiled_models_adapt_as_plain_ones(kind: str, backend: str) -> None:
     assert compiled(x).allclose(plain(x), atol=1e-5)
 
 
+# torch's own inductor imports what torch itself has deprecated.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 @pytest.mark.slow
 def test_the_default_compiler_adapts_as_plain_models() -> None:
     import shutil

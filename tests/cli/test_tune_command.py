@@ -7,7 +7,7 @@ import pytest
 
 from ponder.bench.rows import append_rows
 from ponder.planning.policy import load_policy
-from tests.bench.test_tune import a_model, recorded
+from tests.bench.test_tune import a_model, four_times, recorded
 from tests.cli.command import Command
 
 
@@ -15,15 +15,15 @@ from tests.cli.command import Command
 async def runs(tmp_path: Path) -> Path:
     folder = tmp_path / "runs"
     folder.mkdir()
-    append_rows(folder / "rows.jsonl", await recorded(a_model()))
+    append_rows(folder / "rows.jsonl", four_times(await recorded(a_model())))
     return folder
 
 
 def test_a_policy_is_fitted_explained_and_rolled_back(ponder: Command, runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "policy.json"
-    first = ponder("tune", "--runs", str(runs), "-o", str(out), "--objective", "cost", "--slack", "0.2")
+    first = ponder("tune", "--runs", str(runs), "-o", str(out), "--objective", "cost", "--slack", "0.02")
     assert first.code == 0, first.err
-    assert "learned on 60 questions: f (60)" in first.out
+    assert "learned on 240 questions: f (240)" in first.out
     assert "tells difficulty by agreement" in first.out
     assert "On questions that took no part in the fit" in first.out
     before = load_policy(out)

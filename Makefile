@@ -14,6 +14,8 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --maxprocesses=8
 # Where a container sets it, each of the many processes that tests start would compile every module again.
 export PYTHONDONTWRITEBYTECODE =
+# Idle threads of torch that spin take the cores from whatever runs beside them.
+export OMP_WAIT_POLICY ?= passive
 
 .PHONY: help setup system model demo check test quick parity bench docs catalogue clean
 .DEFAULT_GOAL := help

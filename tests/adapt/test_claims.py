@@ -43,7 +43,7 @@ def corrupted() -> list[adapt.Domain]:
 @cache
 def mixed(labels: Any = "iid", batch: int = 64) -> adapt.Stream:
     stream = adapt.make_stream(corrupted(), arrangement="mixed", labels=labels, batch=batch, seed=301)
-    return stream.cut(1200) if batch == 1 else stream
+    return stream.cut(2400) if batch == 1 else stream
 
 
 def run(kind: str, make: Callable[[Any], adapt.Adapter], stream: adapt.Stream) -> OnlineRun:
@@ -85,38 +85,40 @@ def test_eata_beats_tent_at_fewer_backwards_and_forgets_less(lr: float) -> None:
     assert eata.forgetting < tent.forgetting
 
 
-def test_sar_survives_batch_size_1_where_tent_degrades() -> None:
+def test_sar_holds_at_batch_size_1_where_tent_degrades_but_falls_behind_the_source() -> None:
     stream = mixed(batch=1)
     source, tent = source_run("conv_gn", stream), tent_run("conv_gn", stream, 3e-4)
     sar = run("conv_gn", lambda model: adapt.SAR(model, lr=3e-4), stream)
     print("gain on Tent", gain(sar, tent), "on source", gain(sar, source))
     assert gain(sar, tent).low > 0.02
     assert gain(source, tent).low > 0.02
-    assert gain(sar, source).low > -0.03
+    assert gain(source, sar).low > 0, "the claim that it is as good as the source does not hold"
     assert sar.forgetting is not None
     assert tent.forgetting is not None
     assert sar.forgetting < tent.forgetting
 
 
-def test_sar_survives_label_shift_where_tent_collapses() -> None:
+@pytest.mark.parametrize("seed", [301, 304, 305])
+def test_sar_holds_longer_than_tent_under_label_shift_but_does_not_survive_it(seed: int) -> None:
     """Layer norms, as the paper advises; each class favoured for 100 samples, each corruption for 2000; no reset."""
     from ponder.tasks.pictures import shapes
 
-    data = shapes(240, seed=301)
-    domains = adapt.corrupted_domains(data.x, data.y, ("gaussian_noise", "frost", "fog", "jpeg"), seed=301)
+    data = shapes(240, seed=seed)
+    domains = adapt.corrupted_domains(data.x, data.y, ("gaussian_noise", "frost", "fog", "jpeg"), seed=seed)
     twice = [domain for domain in domains for _ in range(2)]
-    stream = adapt.make_stream(twice, labels="phases", length=1000, seed=301)
+    stream = adapt.make_stream(twice, labels="phases", length=1000, seed=seed)
     source, tent = source_run("vit_ln", stream), tent_run("vit_ln", stream, 0.07)
     sar = run("vit_ln", lambda model: adapt.SAR(model, lr=0.07), stream)
     last = slice(3 * len(stream.order) // 4, None)
     ends = [sum(one.right[last]) / len(one.right[last]) for one in (source, tent, sar)]
     print("gain on Tent", gain(sar, tent), "on source", gain(sar, source), "right in the last quarter", ends)
-    assert gain(sar, tent).low > 0.1
-    assert gain(sar, source).low > -0.1, "the way there costs"
     assert ends[1] < 0.2, "Tent has collapsed"
-    assert ends[2] > ends[0] - 0.03, "SAR is as good as the source at the end"
+    assert gain(sar, tent).low > 0.05
+    assert ends[2] > ends[1] + 0.1
+    assert gain(source, sar).low > 0.05, "the claim that it survives does not hold"
     assert sar.forgetting is not None
-    assert sar.forgetting < 0.05
+    assert tent.forgetting is not None
+    assert sar.forgetting < tent.forgetting - 0.5
 
 
 def test_sar_does_not_survive_label_shift_on_a_small_group_norm_net() -> None:
@@ -125,7 +127,7 @@ def test_sar_does_not_survive_label_shift_on_a_small_group_norm_net() -> None:
     source, tent = source_run("conv_gn", stream), tent_run("conv_gn", stream, 0.02)
     sar = run("conv_gn", lambda model: adapt.SAR(model, lr=0.02), stream)
     print("gain on Tent", gain(sar, tent), "on source", gain(sar, source))
-    assert gain(sar, tent).low > 0
+    assert gain(sar, tent).low > 0.1
     assert gain(source, sar).low > 0.1
 
 
@@ -140,10 +142,12 @@ def test_guard_keeps_tent_near_the_source_under_label_shift() -> None:
 
 def test_batch_statistics_help_on_mixed_labels_and_hurt_on_sorted_ones() -> None:
     shuffled, phases = mixed(), mixed("phases")
-    for stream, sign in ((shuffled, 1), (phases, -1)):
-        found = gain(run("conv_bn", adapt.BatchNorm, stream), source_run("conv_bn", stream))
-        print("gain on source", found)
-        assert sign * (found.low if sign > 0 else found.high) > 0.02
+    helped, hurt = (
+        gain(run("conv_bn", adapt.BatchNorm, stream), source_run("conv_bn", stream)) for stream in (shuffled, phases)
+    )
+    print("gain on source, mixed and sorted", helped, hurt)
+    assert helped.low > 0.02
+    assert hurt.high < -0.2
 
 
 def test_a_sliding_window_makes_batch_statistics_work_one_sample_at_a_time() -> None:

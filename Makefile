@@ -6,7 +6,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 # WORKERS is how many processes run the quick tests; `make test WORKERS=0` runs all of it in one.
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
-PACKAGES := bubblewrap chromium redis-server postgresql
+PACKAGES := bubblewrap chromium redis-server postgresql libgl1
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check

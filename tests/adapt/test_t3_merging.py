@@ -185,6 +185,226 @@ def test_auto_distrusts_a_layer_whose_weight_is_read_elsewhere() -> None:
     assert adapter._chosen == "vmap"
 
 
+class Padding(nn.Module):  # type: ignore[misc, name-defined]
+    """Attention that leaves places out where a batch says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention, self.head = nn.MultiheadAttention(4, 2, batch_first=True), nn.Linear(4, 3)
+
+    def forward(self, x: Any, out: Any = None) -> Any:
+        return self.head(self.attention(x, x, x, key_padding_mask=out, need_weights=False)[0].mean(1))
+
+
+class Long(nn.Module):  # type: ignore[misc, name-defined]
+    """Another path for long inputs, on which a layer's weight is read without the layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Any) -> Any:
+        h = self.first(x) if x.shape[1] < 4 else x @ self.first.weight
+        return self.head(torch.tanh(h).mean(1))
+
+
+class Branching(nn.Module):  # type: ignore[misc, name-defined]
+    """A branch on values: torch.func cannot; and a parameter of its own: "mix" cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.head = nn.Parameter(torch.rand(4)), nn.Linear(4, 3)
+
+    def forward(self, x: Any) -> Any:
+        h = (x * self.scale).mean(1)
+        return self.head(-h if float(h.sum()) > 0 else h)
+
+
+class Cautious(nn.Module):  # type: ignore[misc, name-defined]
+    """Layers that are called by keyword, of which one has two names, and one lends its weight to another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.layer, self.group = nn.Linear(4, 4), nn.LayerNorm(4), nn.GroupNorm(2, 4)
+        self.again = self.first
+        self.batch, self.head = nn.BatchNorm1d(4), nn.Linear(4, 3)
+        self.tied = nn.Linear(4, 4)
+        self.tied.weight = self.layer_of_embedding().weight
+
+    def layer_of_embedding(self) -> Any:
+        self.embedding = nn.Embedding(4, 4)
+        return self.embedding
+
+    def forward(self, x: Any) -> Any:
+        h = self.again(input=torch.tanh(self.first(input=x.mean(1))))
+        h = self.batch(input=self.group(input=self.layer(input=h)))
+        return self.head(input=self.tied(h) + self.embedding(torch.arange(1)))
+
+
+def by_hand(adapter: Any, x: Any) -> Any:
+    """Merge a copy of the generalist in place for each sample, by the weights that the adapter saw, and run it."""
+    model, expert = adapter.model, adapter.expert
+    inputs = x if isinstance(x, dict) else {"x": x}
+    rows = []
+    for at, weight in enumerate(adapter.evidence["weight"].tolist()):
+        merged = deepcopy(model)
+        with torch.no_grad():
+            theirs = dict(expert.named_parameters())
+            for name, value in merged.named_parameters():
+                value.mul_(weight).add_((1 - weight) * theirs[name])
+            out = merged(**{name: part[at : at + 1] for name, part in inputs.items()})
+        rows.append(getattr(out, "logits", out))
+    return torch.cat(rows)
+
+
+def stream(*lengths: int, padded: bool = False) -> list[Any]:
+    """Batches of sequences (B, length, 4), each of another number of samples."""
+    draw = torch.Generator().manual_seed(4)
+    made = [torch.randn(7 - at, n, 4, dtype=torch.float64, generator=draw) for at, n in enumerate(lengths)]
+    if not padded:
+        return made
+    masks = [None, torch.arange(lengths[1]).expand(6, -1) > 2, None]
+    return [{"x": x} if mask is None else {"x": x, "out": mask} for x, mask in zip(made, masks, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "batches", "ways"),
+    [
+        (Padding, stream(5, 5, 3, padded=True), ["mix", "vmap", "mix"]),
+        (Long, stream(2, 6, 3), ["mix", "vmap", "mix"]),
+        (Branching, stream(2, 2, 3), ["loop", "loop", "loop"]),
+        (Cautious, stream(2, 3, 1), ["vmap", "vmap", "vmap"]),
+    ],
+)
+def test_auto_finds_a_way_for_each_kind_of_batch(kind: Any, batches: Any, ways: list[str]) -> None:
+    first, second = two(kind)
+    before = [{n: v.clone() for n, v in m.state_dict().items()} for m in (first, second)]
+    adapter = merging(first, second, gamma=10.0)
+    for x, way in zip(batches, ways, strict=True):
+        logits = adapter(x)
+        assert adapter._chosen == way
+        torch.testing.assert_close(logits, by_hand(adapter, x), rtol=0, atol=1e-9)
+    for model, held in zip((first, second), before, strict=True):
+        assert all(torch.equal(v, held[n]) for n, v in model.state_dict().items())
+        assert all(isinstance(v, nn.Parameter) for v in model.parameters())
+
+
+def test_auto_goes_on_where_a_way_fails_on_later_values() -> None:
+    class Masked(Padding):
+        """Padding that only some values of the same shape have."""
+
+        def forward(self, x: Any, out: Any = None) -> Any:
+            return super().forward(x, out if out.any() else None)
+
+    first, second = two(Masked)
+    adapter = merging(first, second, gamma=10.0)
+    for share in (0.0, 0.5, 0.0):
+        x = {"x": stream(5)[0], "out": torch.arange(5).expand(7, -1) > 5 * (1 - share)}
+        torch.testing.assert_close(adapter(x), by_hand(adapter, x), rtol=0, atol=1e-9)
+        assert adapter._chosen == ("mix" if share == 0 and adapter.cost.batches == 1 else "loop")
+
+
+def test_what_torch_func_cannot_run_is_said() -> None:
+    first, second = two(Branching)
+    with pytest.raises(BadInput, match="how='auto'"):
+        merging(first, second, gamma=10.0, how="vmap")(stream(2)[0])
+
+
+def small(**others: Any) -> dict[str, Any]:
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
+    return {**sizes, "num_labels": 3, **others}
+
+
+def texts(rows: int, length: int, padding: int = 0) -> dict[str, Any]:
+    ids = torch.randint(1, 20, (rows, length), generator=torch.Generator().manual_seed(rows))
+    mask = (torch.arange(length).expand(rows, -1) < length - padding).long()
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def pixels(rows: int) -> dict[str, Any]:
+    return {"pixel_values": torch.randn(rows, 3, 16, 16, generator=torch.Generator().manual_seed(rows))}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "batches", "way"),
+    [
+        ("Bert", {"vocab_size": 20}, [texts(5, 6), texts(4, 6, 2), texts(3, 9)], "mix"),
+        ("Llama", {"vocab_size": 20, "pad_token_id": 0}, [texts(5, 6), texts(3, 8)], "loop"),
+        ("ViT", {"image_size": 16, "patch_size": 4}, [pixels(5), pixels(3)], "mix"),
+    ],
+)
+def test_classifiers_of_transformers(name: str, settings: Any, batches: Any, way: str) -> None:
+    import transformers
+
+    task = "ForImageClassification" if name == "ViT" else "ForSequenceClassification"
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{name}Config")(**small(**settings))
+    first = getattr(transformers, f"{name}{task}")(config).eval()
+    second = deepcopy(first)
+    with torch.no_grad():
+        for value in second.parameters():
+            value.add_(0.1 * torch.randn_like(value))
+    adapter = merging(first, second, gamma=10.0)
+    for x in batches:
+        logits = adapter(x)
+        assert adapter._chosen == way
+        assert len(adapter.evidence["weight"].unique()) > 1
+        torch.testing.assert_close(logits, by_hand(adapter, x), rtol=0, atol=1e-5)
+
+
+def test_compiled_models_are_merged() -> None:
+    first, second = (torch.compile(model, backend="eager") for model in two(Long))
+    adapter = merging(first, second, gamma=10.0)
+    for x in stream(2, 6, 3):
+        torch.testing.assert_close(adapter(x), by_hand(adapter, x), rtol=0, atol=1e-9)
+
+
+def test_baselines() -> None:
+    first, second = two(Mixed)
+    x = batch()
+    with torch.no_grad():
+        laws = [model(x).softmax(-1) for model in (first, second)]
+    torch.testing.assert_close(merging(first, second, rule="ensemble")(x), ((laws[0] + laws[1]) / 2).log())
+
+    drawn = merging(first, second, rule="random", low=0.2, high=0.4, seed=5)
+    drawn(x)
+    weight = drawn.evidence["weight"].unique()
+    drawn(batch(3))
+    assert drawn.evidence["weight"].unique().equal(weight)
+    assert 0.2 <= float(weight) <= 0.4
+    other = merging(first, second, rule="random", seed=6)
+    other(x)
+    assert not other.evidence["weight"].unique().equal(weight)
+
+    beyond = merging(first, second, rule="constant", low=-0.5, high=-0.5).merged(-0.5)  # task arithmetic, 1.5 x
+    ours, theirs = first.head.weight.detach(), second.head.weight.detach()
+    torch.testing.assert_close(beyond["head.weight"], ours + 1.5 * (theirs - ours))
+
+
+@pytest.mark.parametrize("per", ["sample", "batch"])
+def test_a_path_on_the_sphere(per: Any) -> None:
+    from ponder.numerics.model_merging import slerp
+
+    first, second = two(Mixed)
+    x = batch(4)
+    adapter = merging(first, second, gamma=10.0, path="sphere", per=per)
+    logits = adapter(x)
+    for row, weight in enumerate(adapter.evidence["weight"].tolist()):
+        model = deepcopy(first)
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                value.copy_(slerp(1 - weight, value, second.get_parameter(name)))
+            torch.testing.assert_close(logits[row], model(x[row : row + 1])[0])
+    torch.testing.assert_close(adapter.merged(1.0)["head.weight"], first.head.weight)
+    torch.testing.assert_close(adapter.merged(0.0)["head.weight"], second.head.weight)
+
+
+def test_the_experts_bytes_are_counted() -> None:
+    first, second = two(Mixed)
+    held = [*second.parameters(), *second.buffers()]
+    assert merging(first, second).state_bytes() >= sum(part.numel() * part.element_size() for part in held)
+
+
 @pytest.mark.parametrize("per", ["sample", "batch", "mixture"])
 def test_identical_models_and_constant_bounds(per: Any) -> None:
     first, second = two(Mixed)
@@ -255,9 +475,74 @@ def test_models_that_do_not_fit() -> None:
         merging(nn.Linear(3, 2), nn.Linear(2, 2))
     with pytest.raises(BadInput):
         merging(first, "no model")
-    for settings in ({"how": "magic"}, {"per": "day"}, {"temperature": 0.0}, {"low": 1.0, "high": 0.0}, {"chunk": 0}):
+    for settings in (
+        {"how": "magic"},
+        {"per": "day"},
+        {"temperature": 0.0},
+        {"low": 1.0, "high": 0.0},
+        {"chunk": 0},
+        {"path": "arc"},
+    ):
         with pytest.raises(ConfigError):
             merging(first, deepcopy(first), **settings)
+    with pytest.raises(ConfigError, match="sphere"):
+        merging(first, deepcopy(first), path="sphere", how="mix")
+    with pytest.raises(ConfigError, match="beta"):
+        merging(first, deepcopy(first), per="mixture", high=1.2)
+
+
+def test_the_cards_experiment() -> None:
+    """Gaussian classes; the generalist has seen shifted data too, the expert was tuned on clean data only."""
+    from ponder.numerics.paired import paired_score_interval
+
+    draw = torch.Generator().manual_seed(1)
+    centres = torch.randn(10, 32, generator=draw)
+    turn = torch.linalg.qr(torch.eye(32) + 0.12 * torch.randn(32, 32, generator=draw)).Q
+
+    def sample(count: int, shifted: bool) -> tuple[Any, Any]:
+        y = torch.randint(10, (count,), generator=draw)
+        x = centres[y] + 1.5 * torch.randn(count, 32, generator=draw)
+        return (x @ turn + 0.8 if shifted else x), y
+
+    def train(net: Any, steps: int, mixed: bool, lr: float) -> None:
+        optimizer = torch.optim.Adam(net.parameters(), lr=lr)
+        for step in range(steps):
+            x, y = sample(64, mixed and step % 2 == 1)
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(x), y).backward()
+            optimizer.step()
+
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        layers = [nn.Linear(32, 64), nn.LayerNorm(64), nn.ReLU(), nn.Linear(64, 64), nn.LayerNorm(64), nn.ReLU()]
+        generalist = nn.Sequential(*layers, nn.Linear(64, 10))
+    train(generalist, 800, True, 2e-3)
+    expert = deepcopy(generalist)
+    train(expert, 800, False, 2e-3)
+    models: dict[str, Any] = {
+        "generalist": generalist.eval(),
+        "expert": expert.eval(),
+        "soup": merging(generalist, expert, rule="constant"),
+        "published": merging(generalist, expert),
+        "t3": merging(generalist, expert, gamma=10.0),
+        "reversed": merging(generalist, expert, gamma=10.0, direction="expert_on_disagreement"),
+    }
+    clean, shifted = sample(2000, False), sample(2000, True)
+    with torch.no_grad():
+        right = {n: [m(x).argmax(1) == y for x, y in (clean, shifted)] for n, m in models.items()}
+    print({name: [round(float(rows.float().mean()), 3) for rows in both] for name, both in right.items()})
+
+    def gain(better: str, base: str, at: int) -> Any:
+        ours, theirs = right[better][at], right[base][at]
+        return paired_score_interval(int((ours & ~theirs).sum()), int((theirs & ~ours).sum()), len(ours))
+
+    assert gain("expert", "generalist", 1).high < 0
+    assert gain("t3", "soup", 1).low > 0
+    assert gain("soup", "reversed", 1).low > 0
+    assert gain("t3", "generalist", 0).low > -0.01
+    models["published"](shifted[0])
+    weights = models["published"].evidence["weight"]
+    assert 0.5 <= float(weights.min()) <= float(weights.max()) < 0.586, "gamma 0.5 has little range"
 
 
 @pytest.mark.slow

@@ -1,13 +1,16 @@
 """A memory of unit features with labels: source entries that stay, and entries that a stream adds behind them.
 
 Source: our own; cosines are exact, or of the source entries through a faiss inverted file of short codes.
-Cost: exact O(B M d), in blocks of rows; faiss as its cells allow. Adding is amortised: the buffer doubles.
+Cost: exact O(B M d), in blocks of rows; faiss as its cells allow. Adding is amortised: the buffer grows by a share of
+itself, half of a small one and an eighth of a large one. With a bound, adding moves what is kept of the added entries.
 Needs: the extra `torch`; `faiss-cpu` for the index.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -63,7 +66,20 @@ class FeatureMemory:
         if self._size > self.base:
             added = _nearest(queries, self.keys[self.base :], self.base, min(k, self._size - self.base))
             at = torch.cat([at, added], 1)
-        return _best(queries, self._keys, at, k).clamp_min(0)
+        found = _best(queries, self._keys, at, k)
+        short = (found < 0).any(1)  # the cells looked into held fewer than k
+        if bool(short.any()):
+            found[short] = _nearest(queries[short], self.keys, 0, k)
+        return found
+
+    @contextmanager
+    def source_only(self) -> Iterator[None]:
+        """Inside, what the stream added is out of sight; nothing may be added."""
+        size, self._size = self._size, self.base
+        try:
+            yield
+        finally:
+            self._size = size
 
     def add(self, keys: Tensor, labels: Tensor, *, most: int | None = None) -> None:
         """Append entries (n, d), (n,); with `most`, the oldest added ones make room."""
@@ -79,9 +95,8 @@ class FeatureMemory:
                 self._size = self.base + keep
         end = self._size + len(keys)
         if end > len(self._keys):
-            room = (
-                max(end, 2 * len(self._keys)) - len(self._keys) if self.base < _BLOCK else end + _FEW - len(self._keys)
-            )
+            more = len(self._keys) // (2 if len(self._keys) < _BLOCK else 8)
+            room = max(end - len(self._keys), more)
             self._keys = torch.cat([self._keys, self._keys.new_empty(room, self._keys.shape[1])])
             self._labels = torch.cat([self._labels, self._labels.new_empty(room)])
         self._keys[self._size : end], self._labels[self._size : end] = keys.to(self._keys), labels.to(self._labels)

@@ -84,8 +84,21 @@ def _bare(model: nn.Module, names: list[str]) -> list[str]:
 def run_one(model: nn.Module, merged: Mapping[str, Tensor], x: Any) -> Tensor:
     """Run a whole batch with these parameters in place of the model's own."""
     args, words = ((), dict(x)) if isinstance(x, Mapping) else ((x,), {})
-    out = torch.func.functional_call(model, dict(merged), args, words)
+    places = {place: merged[name] for place, name in _places(model) if name in merged}
+    out = torch.func.functional_call(model, places, args, words, tie_weights=False)
     return getattr(out, "logits", out)
+
+
+def _places(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Yield each place that holds a parameter, once, with the one name that `named_parameters` has for the parameter.
+
+    Two layers may share a parameter, and one layer may have two names. What ties weights in torch takes the latter for
+    two layers, and leaves the merged weights behind in the model.
+    """
+    names = {id(value): name for name, value in model.named_parameters()}
+    for prefix, part in model.named_modules():
+        for own, value in part.named_parameters(prefix, recurse=False, remove_duplicate=False):
+            yield own, names[id(value)]
 
 
 def run_merged(
@@ -107,7 +120,7 @@ def run_merged(
         return run_one(first, merged, one)[0]
 
     together = torch.func.vmap(single, randomness="different")
-    with _slow_attention(), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+    with _explained(), _slow_attention(), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         for at in range(0, rows_of(x), chunk):
             part = torch.arange(at, min(at + chunk, rows_of(x)), device=weight.device)
             rows.append(together(_merged(first, second, names, weight[part]), take(x, part)))
@@ -135,8 +148,9 @@ def _mixed(first: nn.Module, second: nn.Module, names: list[str], weight: Tensor
         return other.lerp(out, _spread(weight, out))
 
     def hook(twin: nn.Module) -> Any:
-        def mix(part: nn.Module, args: Any, out: Tensor) -> Tensor:
-            return blend(out, _same_statistics(part, twin, *args) if isinstance(part, _NORMS) else twin(*args))
+        def mix(part: nn.Module, args: Any, words: Any, out: Tensor) -> Tensor:
+            norm = isinstance(part, _NORMS)
+            return blend(out, _same_statistics(part, twin, *args, **words) if norm else twin(*args, **words))
 
         return mix
 
@@ -146,7 +160,7 @@ def _mixed(first: nn.Module, second: nn.Module, names: list[str], weight: Tensor
             if type(part) in (nn.GroupNorm, nn.LayerNorm):
                 _put_forward(part, _mixed_norm(part, second.get_submodule(name), weight), undo)
                 continue
-            handle = first.get_submodule(name).register_forward_hook(hook(second.get_submodule(name)))
+            handle = first.get_submodule(name).register_forward_hook(hook(second.get_submodule(name)), with_kwargs=True)
             undo.callback(handle.remove)
         for name in attentions:
             if any(_inside(owner, [name]) for owner in owners):
@@ -165,6 +179,16 @@ def _put_forward(part: Any, forward: Any, undo: ExitStack) -> None:
 
 
 @contextmanager
+def _explained() -> Iterator[None]:
+    """Say what to do where torch.func cannot run a model: branches on values, kernels without a batched form."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).split(". ", 1)[0]
+        raise BadInput(f"torch.func cannot run this model on these inputs ({reason}): use how='auto'") from error
+
+
+@contextmanager
 def _slow_attention() -> Iterator[None]:
     """Keep torch from fused kernels of attention, which know neither hooks nor batches of weights."""
     quick = torch.backends.mha.get_fastpath_enabled()
@@ -178,11 +202,12 @@ def _slow_attention() -> Iterator[None]:
 def _mixed_norm(first: Any, second: Any, weight: Tensor) -> Any:
     """Return a forward that normalises once and then scales and shifts each sample by its own mixture."""
 
-    def forward(x: Tensor) -> Tensor:
+    def forward(input: Tensor) -> Tensor:
         if isinstance(first, nn.LayerNorm):
-            found, places = nn.functional.layer_norm(x, first.normalized_shape, None, None, first.eps), ()
+            found, places = nn.functional.layer_norm(input, first.normalized_shape, None, None, first.eps), ()
         else:
-            found, places = nn.functional.group_norm(x, first.num_groups, None, None, first.eps), (1,) * (x.dim() - 2)
+            found = nn.functional.group_norm(input, first.num_groups, None, None, first.eps)
+            places = (1,) * (input.dim() - 2)
         by = _spread(weight, found)
 
         def own(name: str) -> Tensor | None:
@@ -197,10 +222,10 @@ def _mixed_norm(first: Any, second: Any, weight: Tensor) -> Any:
     return forward
 
 
-def _same_statistics(part: Any, twin: Any, x: Tensor) -> Tensor:
+def _same_statistics(part: Any, twin: Any, input: Tensor) -> Tensor:
     """Run the twin of a batch norm with the first model's statistics: averages of statistics are those of no data."""
     return torch.nn.functional.batch_norm(
-        x, part.running_mean, part.running_var, twin.weight, twin.bias, part.running_mean is None, 0.0, part.eps
+        input, part.running_mean, part.running_var, twin.weight, twin.bias, part.running_mean is None, 0.0, part.eps
     )
 
 

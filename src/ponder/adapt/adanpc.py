@@ -5,8 +5,8 @@ Differs: the memory begins with the source alone, k is at most its size, and con
 BatchNorm variant (`norm_steps` > 0) remembers a batch once, after its last step; `append="each"` does it in every step
 as the code. `parity="released"` adds the code's random entry of class 0 and its second softmax. Logits are the
 logarithms of the scores.
-Cost: one forward a batch and B M d multiplications, or fewer with index="faiss"; M d numbers of memory. No gradient,
-but for the BatchNorm variant, through the vote alone.
+Cost: one forward a batch and B M d multiplications, or fewer with index="faiss"; M d numbers of memory, which
+grow with the stream unless `most_added` bounds them. No gradient, but for the BatchNorm variant through the vote alone.
 Needs: features of a layer, and labelled source data at hand.
 When: source data may be kept; shift that moves on in small steps; features that are better than their head.
 When not: a jump to a far domain, where wrong votes are remembered and attract more; when source data must not leave.
@@ -14,7 +14,9 @@ When not: a jump to a far domain, where wrong votes are remembered and attract m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -42,7 +44,7 @@ __all__ = ["AdaNPC"]
 )
 @dataclass(eq=False, repr=False, kw_only=True)
 class AdaNPC(Adapter):
-    """A memory of features that votes.
+    """A memory of features that votes. Its state is what the stream has added; the source's entries are made anew.
 
     Attributes:
         source: labelled batches (x, y) that fill the memory: any iterable, read once; or one pair of tensors.
@@ -57,7 +59,8 @@ class AdaNPC(Adapter):
         per_class: most source entries of a class, the first ones; None for all.
         most_added: most entries from the stream, the oldest give way; None for no limit.
         index: "exact", or "faiss" for source entries (what a stream adds is always searched exactly).
-        recall: of the k neighbours that a faiss index must find, in (0, 1].
+        recall: share of the k neighbours that a faiss index must find, in (0, 1], measured on source entries with noise
+            when it is made; for a stream's own samples it may be a point or two less, so ask for more than you need.
         norm_steps: Adam steps a batch on a batch norm before the memory; 0 for none. Needs two samples or more.
         lr, weight_decay: of these steps.
         append: remember a batch after its "last" step or in "each".
@@ -93,6 +96,8 @@ class AdaNPC(Adapter):
             raise ConfigError("needs k >= 1, temperature > 0, norm_steps >= 0 and recall in (0, 1]")
         if self.index not in ("exact", "faiss") or self.append not in ("last", "each"):
             raise ConfigError(f"no index {self.index!r} with append {self.append!r}")
+        if self.confidence not in ("score", "double_softmax") or self.parity not in ("paper", "released"):
+            raise ConfigError(f"no confidence {self.confidence!r} with parity {self.parity!r}")
         if self.index == "faiss" and self.radius <= 1:
             raise ConfigError("a ball needs all cosines: use index='exact', or radius above 1")
         if any(limit is not None and limit < 1 for limit in (self.per_class, self.most_added)):
@@ -147,6 +152,8 @@ class AdaNPC(Adapter):
         if not found or not sum(len(y) for _, y in found):
             raise BadInput("AdaNPC needs labelled source data: give batches (x, y) as `source`")
         keys = torch.cat([key for key, _ in found])
+        if not bool(torch.isfinite(keys).all()):
+            raise BadInput("some source features are not finite: leave out the samples that they come from")
         return keys, torch.cat([label for _, label in found]).to(keys.device).long()
 
     def _features(self, x: Any) -> Tensor:
@@ -157,7 +164,9 @@ class AdaNPC(Adapter):
         hook = None
         if self._at:
             part = self._module.get_submodule(self._at)
-            hook = part.register_forward_pre_hook(lambda _, args: caught.append(args[0]))
+            hook = part.register_forward_pre_hook(
+                lambda _, args, words: caught.append([*args, *words.values()][0]), with_kwargs=True
+            )
         try:
             with torch.no_grad():
                 out = self._forward(x)
@@ -167,19 +176,24 @@ class AdaNPC(Adapter):
         if self._at and not caught:
             raise BadInput(f"the model does not run {self._at!r}: name as head the module that reads the features")
         features = caught[-1] if self._at else out
+        if self.norm is not None and len(features) < 2:
+            raise BadInput("a batch norm needs two samples or more: use norm_steps=0 for single ones")
         if features.ndim != 2 or len(features) != rows_of(x):
             raise BadInput(f"the input of {self._at!r} is {tuple(features.shape)}, not features (B, d): name another")
         return features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
 
     def _scores(self, queries: Tensor) -> Tensor:
         """Return the vote (B, C) on unit queries (B, d), with their graph."""
-        if self.radius <= 1:
-            cosine = queries @ self.memory.keys.to(queries).T
-            if ball_applies(cosine.detach(), self.radius):
-                return vote_in_ball(cosine, self.memory.labels, self._classes, self.temperature, self.radius)
-        at = self.memory.nearest(queries, self.k)
-        close = (self.memory.keys[at].to(queries) * queries[:, None]).sum(-1)
-        return vote(close, self.memory.labels[at], self._classes, self.temperature)
+        import torch
+
+        with torch.autocast(queries.device.type, enabled=False):  # which is nearest shows in the last bits
+            if self.radius <= 1:
+                cosine = queries @ self.memory.keys.to(queries).T
+                if ball_applies(cosine.detach(), self.radius):
+                    return vote_in_ball(cosine, self.memory.labels, self._classes, self.temperature, self.radius)
+            at = self.memory.nearest(queries, self.k)
+            close = (self.memory.keys[at].to(queries) * queries[:, None]).sum(-1)
+            return vote(close, self.memory.labels[at], self._classes, self.temperature)
 
     def _adapt(self, x: Any) -> Tensor:
         import torch
@@ -191,8 +205,6 @@ class AdaNPC(Adapter):
                 scores = self._scores(queries)
                 self._append(queries, scores)
             return scores.log()
-        if len(features) < 2:
-            raise BadInput("a batch norm needs two samples or more: use norm_steps=0 for single ones")
         with torch.inference_mode(False), torch.enable_grad():
             features = features.clone()
             for step in range(1, self.norm_steps + 1):
@@ -201,11 +213,15 @@ class AdaNPC(Adapter):
                 if self.append == "each":
                     self._append(queries.detach(), scores.detach())
                 self._optimizer.zero_grad(set_to_none=True)
-                (-(scores.softmax(1) * scores.log_softmax(1)).sum(1).mean()).backward()
-                self.cost.backwards += 1
-                self.cost.backward_samples += len(features)
-                self._optimizer.step()
-                self.cost.updates += 1
+                loss = -(scores.softmax(1) * scores.log_softmax(1)).sum(1).mean()
+                if bool(torch.isfinite(loss)):
+                    loss.backward()
+                    self.cost.backwards += 1
+                    self.cost.backward_samples += len(features)
+                    self._optimizer.step()
+                    self.cost.updates += 1
+                else:
+                    self.cost.skipped += 1
                 if step == self.norm_steps and self.append == "last":
                     self._append(queries.detach(), scores.detach())
         return scores.detach().log()
@@ -220,6 +236,19 @@ class AdaNPC(Adapter):
                 mean, spread = features.mean(dims), features.var(dims, unbiased=False)
                 features = (features - mean) / (spread + norm.eps).sqrt() * norm.weight + norm.bias
             return self._scores(unit_rows(features)).log()
+
+    @contextmanager
+    def _as_source(self) -> Iterator[None]:
+        with super()._as_source(), self.memory.source_only():
+            if self.norm is None:
+                yield
+                return
+            now = deepcopy(self.norm.state_dict())
+            self.norm.load_state_dict(self._fresh["norm"])
+            try:
+                yield
+            finally:
+                self.norm.load_state_dict(now)
 
     def _append(self, queries: Tensor, scores: Tensor) -> None:
         """Remember the samples that are sure, under the labels voted for."""
@@ -236,10 +265,19 @@ class AdaNPC(Adapter):
         return held
 
     def _remember(self, memory: dict[str, Any]) -> None:
+        width, most = self.memory.keys.shape[1], int(memory["labels"].max()) if len(memory["labels"]) else 0
+        if memory["keys"].shape[1:] != (width,) or most >= self._classes or (self.norm is None) == ("norm" in memory):
+            raise BadInput(f"the state is of another memory: this one has {width} features, {self._classes} classes")
         self.memory.replace_added(memory["keys"], memory["labels"])
         if self.norm is not None:
             self.norm.load_state_dict(memory["norm"])
             self._optimizer.load_state_dict(memory["optimizer"])
+
+    def state_bytes(self) -> int:
+        """Return the bytes held beside the model: the source's entries too, but not a faiss index of them."""
+        held = [self.memory.keys[: self.memory.base], self.memory.labels[: self.memory.base]]
+        source: int = sum(part.numel() * part.element_size() for part in held)
+        return super().state_bytes() + source
 
 
 def _head(model: Any) -> str:

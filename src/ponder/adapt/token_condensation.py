@@ -5,10 +5,11 @@ Differs: by default as the paper says: patches are ranked in each head and the r
 dropped. `parity="released"` does as the code: mean attention, and the last ones fused into one token that is not
 normalised; empty clusters stay as zeros. SigLIP has no class token: the mean token stands for it, and patches are
 ranked by the attention that all tokens pay to them (ours; the card's sources do not say). Drop layers lie at a
-quarter, half and three quarters of the depth, which is 3, 6 and 9 of 12. A batch is a stream of its images.
+quarter, half and three quarters of the depth, which is 3, 6 and 9 of 12. A batch is a stream of its images. Strength,
+sharpness and scale have one default for all data; the authors tuned them for each test set.
 Cost: one forward an image, over fewer tokens; the attention of three layers in the open; no gradient. State: up to
 `size` class-token matrices (L, D) for each class.
-Needs: transformers' CLIP or SigLIP, unit class embeddings of its text tower.
+Needs: transformers' CLIP, SigLIP or SigLIP 2 (this with `spatial_shapes`), class embeddings of its text tower.
 When: many patches (196 and more), one image at a time, a stream whose classes come back.
 When not: few patches, where dropping a tenth costs accuracy; batches, where one pass over all is faster than fewer
 tokens one by one; many classes that never come twice: anchors then stay off.
@@ -17,7 +18,8 @@ tokens one by one; many classes that never come twice: anchors then stay off.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -57,7 +59,8 @@ class TokenCondensation(Adapter):
     """Condenses tokens and corrects zero-shot logits by remembered images.
 
     Attributes:
-        classes: text embedding of each class, (C, d); rows are divided by their length.
+        classes: text embedding of each class, (C, d); or of several prompts for each, (C, P, d), which are divided by
+            their length and averaged. The means are divided by their length too.
         rate: share of patches compressed in each drop layer, in [0, 1); 0 condenses nothing.
         layers: drop layers, counted from 0; None for a quarter, half and three quarters of the depth.
         centres: tokens that the middle group becomes, >= 1; 0 keeps its tokens (EViT).
@@ -68,8 +71,8 @@ class TokenCondensation(Adapter):
         anchors_from: mean class tokens steer attention once "all" classes have two images, of the "available" ones
             at any time, or "none".
         compare: images are compared by class "tokens" or by "features" when one must be forgotten.
-        exclude_self: leave the image itself out of its own correction.
-        logit_scale: cosines are multiplied by it; None for the model's own, or 100.
+        exclude_self: leave the image itself out of its own correction. Not with predict="after".
+        logit_scale: cosines are multiplied by it; None for the model's own, or 100. SigLIP's bias is added.
         parity: "paper" or "released".
         seed: of the first centres.
         reservoir: remembered images by class, least entropy first.
@@ -103,8 +106,10 @@ class TokenCondensation(Adapter):
             raise ConfigError("needs strength >= 0, sharpness >= 0 and parity paper or released")
         if self.anchors_from not in ("all", "available", "none") or self.compare not in ("tokens", "features"):
             raise ConfigError(f"no anchors from {self.anchors_from!r} with images compared by {self.compare!r}")
-        if getattr(self.classes, "ndim", 0) != 2 or not len(self.classes):
-            raise BadInput("classes are the text embeddings (C, d), one row for each class")
+        if self.exclude_self and self.predict == "after":
+            raise ConfigError("predict='after' meets the image in the memory: exclude_self needs predict='before'")
+        if getattr(self.classes, "ndim", 0) not in (2, 3) or 0 in self.classes.shape:
+            raise BadInput("classes are the text embeddings (C, d), one row for each class, or (C, prompts, d)")
         super().__post_init__()
 
     def _configure(self) -> None:
@@ -119,7 +124,12 @@ class TokenCondensation(Adapter):
         self._layers = frozenset(quarters if self.layers is None else self.layers)
         if not all(0 < at < depth for at in self._layers):
             raise ConfigError(f"drop layers must be in 1..{depth - 1} for this model, got {sorted(self._layers)}")
-        self._unit = normalize(self.classes.detach(), dim=-1)
+        if self.classes.shape[-1] != self._tower.width:
+            raise BadInput(
+                f"class embeddings of {self.classes.shape[-1]} numbers do not fit image features of {self._tower.width}"
+            )
+        texts = normalize(_wide(self.classes.detach()), dim=-1)
+        self._unit = texts if texts.ndim == 2 else normalize(texts.mean(1), dim=-1)
         self._times = next(s for s in (self.logit_scale, self._tower.scale, 100.0) if s is not None)
         self.reservoir = [[] for _ in self._unit]
 
@@ -128,8 +138,20 @@ class TokenCondensation(Adapter):
         return {"reservoir": kept, "anchors": self.anchors, "seen": self._seen}
 
     def _remember(self, memory: dict[str, Any]) -> None:
+        if len(memory["reservoir"]) != len(self._unit):
+            raise BadInput(f"the state is of {len(memory['reservoir'])} classes, not of {len(self._unit)}")
         self.reservoir = [[Past(**past) for past in row] for row in memory["reservoir"]]
         self.anchors, self._seen = memory["anchors"], memory["seen"]
+
+    @contextmanager
+    def _as_source(self) -> Iterator[None]:
+        kept = self.reservoir, self.anchors
+        with super()._as_source():
+            self.reservoir, self.anchors = [[] for _ in self._unit], None
+            try:
+                yield
+            finally:
+                self.reservoir, self.anchors = kept
 
     def _adapt(self, x: Any) -> Tensor:
         return self._each(x, learn=True)
@@ -141,40 +163,45 @@ class TokenCondensation(Adapter):
         """Go through the images of a batch one by one."""
         import torch
 
-        pixels = x["pixel_values"] if hasattr(x, "keys") else x
+        inputs = x if isinstance(x, Mapping) else {"pixel_values": x}
+        if "pixel_values" not in inputs:
+            raise BadInput(f"token condensation needs images as `pixel_values`, got {', '.join(map(str, inputs))}")
+        own = {name: inputs[name] for name in ("pixel_values", "spatial_shapes") if name in inputs}
+        count = len(own["pixel_values"])
         with torch.no_grad():
-            rows = [self._one(image[None], learn=learn) for image in pixels]
+            rows = [self._one({n: v[at : at + 1] for n, v in own.items()}, learn=learn) for at in range(count)]
         shown = {"zero_shot": [r[1] for r in rows], "entropy": [r[2] for r in rows], "tokens": rows[-1][3]}
         self.evidence = {**shown, "zero_shot": torch.stack(shown["zero_shot"])}
         return torch.stack([row[0] for row in rows])
 
-    def _one(self, image: Tensor, *, learn: bool) -> tuple[Tensor, Tensor, float, list[int]]:
+    def _one(self, image: Mapping[str, Tensor], *, learn: bool) -> tuple[Tensor, Tensor, float, list[int]]:
         """Return corrected logits (C,), zero-shot logits (C,), their entropy, and the token counts."""
-        from torch.nn.functional import normalize
+        import torch
 
         features, tokens, lengths = self._encode(image)
-        unit = normalize(features, dim=-1)
-        plain = self._times * (self._unit.to(unit) @ unit)
-        logs = plain.log_softmax(-1)
-        entropy = float(-(logs.exp() * logs).sum())
-        number = self._seen
-        if learn and math.isfinite(entropy):  # what is not finite would spoil all that follows
-            own = int(plain.argmax())
-            past = Past(unit, entropy, tokens, number)
-            self.reservoir[own] = keep_best([*self.reservoir[own], past], self.size, by_tokens=self.compare == "tokens")
-            self._renew_anchors()
-        self._seen += learn
-        return plain + self._correction(tokens, plain, number), plain, entropy, lengths
+        with torch.autocast(features.device.type, enabled=False):
+            unit = torch.nn.functional.normalize(features, dim=-1)
+            plain = self._times * (self._unit.to(unit) @ unit) + self._tower.bias
+            logs = plain.log_softmax(-1)
+            entropy = float(-(logs.exp() * logs).sum())
+            number = self._seen
+            if learn and math.isfinite(entropy):  # what is not finite would spoil all that follows
+                past, own = Past(unit, entropy, tokens, number), int(plain.argmax())
+                by_tokens = self.compare == "tokens"
+                self.reservoir[own] = keep_best([*self.reservoir[own], past], self.size, by_tokens=by_tokens)
+                self._renew_anchors()
+            self._seen += learn
+            return plain + self._correction(tokens, plain, number), plain, entropy, lengths
 
-    def _encode(self, image: Tensor) -> tuple[Tensor, Tensor, list[int]]:
-        """Return the features (d,), the class tokens after each layer (L, D), and how many tokens each layer left."""
+    def _encode(self, image: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, list[int]]:
+        """Return features (d,), class tokens after each layer (L, D), and how many tokens each layer left."""
         import time
 
         import torch
 
         began = time.perf_counter()
         tower = self._tower
-        tokens = tower.embed(image)[0]
+        tokens = tower.embed(image)
         lengths, summaries = [len(tokens)], []
         from ponder.adapt._vision_towers import run_block
 
@@ -182,11 +209,11 @@ class TokenCondensation(Adapter):
             tokens = self._drop(at, block, tokens) if at in self._layers and self.rate else run_block(block, tokens)
             lengths.append(len(tokens))
             summaries.append(self._summary(tokens))
-        features = tower.pool(tokens[None])[0]
+        features = tower.pool(tokens)
         self.cost.pass_seconds += time.perf_counter() - began
         self.cost.forwards += 1
         self.cost.forward_samples += 1
-        return features, torch.stack(summaries), lengths
+        return _wide(features), _wide(torch.stack(summaries)), lengths
 
     def _drop(self, at: int, block: Any, tokens: Tensor) -> Tensor:
         """Run one block that condenses its tokens between attention and MLP."""
@@ -272,3 +299,10 @@ def keep_best(row: Sequence[Past], size: int, *, by_tokens: bool = True) -> list
         vectors = torch.stack([past.tokens.mean(0) if by_tokens else past.features for past in kept])
         kept.pop(least_useful(vectors.new_tensor([past.entropy for past in kept]), vectors))
     return sorted(kept, key=lambda past: past.entropy)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Return numbers in at least 32 bits."""
+    import torch
+
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -3,7 +3,8 @@
 Source: Wang et al. 2024, arXiv:2410.14729 (card 43), steps 5 and 7 to 12, with the details of the released code.
 Differs: clusters that stay empty (equal tokens) are dropped; `parity="released"` keeps them as rows of zeros.
 Shapes: N tokens with the class token first, P = N - 1 patches, D width, H heads, L layers, C classes, n stored images.
-Cost: one sort of P scores and k P distances. Needs: torch (extra `torch`), tensors of any float type and device.
+Cost: one sort of P scores and k P distances. Needs: torch (extra `torch`), tensors of any float type and device;
+distances and sums are taken in at least 32 bits.
 """
 
 from __future__ import annotations
@@ -122,6 +123,8 @@ def coreset(tokens: Tensor, first: int, k: int = 4, *, keep_empty: bool = False)
     torch = _torch()
     if tokens.ndim != 2 or not 0 <= first < tokens.shape[0] or k < 1:
         raise BadInput(f"no coreset of {k} centres from row {first} of {tuple(tokens.shape)} tokens")
+    dtype = tokens.dtype
+    tokens = tokens.to(torch.promote_types(dtype, torch.float32))
     chosen = [first]
     distances = [_distance(tokens, first)]
     nearest = distances[0]
@@ -137,7 +140,7 @@ def coreset(tokens: Tensor, first: int, k: int = 4, *, keep_empty: bool = False)
     total = member.sum(0)
     merged = (member.T @ tokens) / total.clamp_min(torch.finfo(total.dtype).tiny)[:, None]
     merged = merged if keep_empty else merged[total > 0]
-    return Coreset(torch.tensor(chosen, device=tokens.device), assign, merged)
+    return Coreset(torch.tensor(chosen, device=tokens.device), assign, merged.to(dtype))
 
 
 def condense(
@@ -175,7 +178,8 @@ def condense(
         middle = coreset(middle, first % share.middle, centres, keep_empty=keep_empty).merged
     rows = [tokens[:1], patches[parts.kept], middle]
     if fuse:
-        rows.append((attention.mean(0)[parts.pruned][:, None] * patches[parts.pruned]).sum(0, keepdim=True))
+        rest = (attention.mean(0)[parts.pruned][:, None] * patches[parts.pruned]).sum(0, keepdim=True)
+        rows.append(rest.to(tokens.dtype))
     return torch.cat(rows)
 
 

@@ -1,8 +1,10 @@
-"""Two towers on drawn electrocardiograms: what prompts of a vocabulary gain, and shifts of signals."""
+"""Two towers on simulated electrocardiograms: what prompts of a vocabulary gain, and shifts of signals."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ pytestmark = pytest.mark.torch
 def towers() -> Any:
     from ponder.bench._adapt_signals import two_signal_towers
 
+    pytest.importorskip("neurokit2")
     return two_signal_towers()
 
 
@@ -55,6 +58,7 @@ def test_the_subject_of_the_bench_runs_adapters_on_shifted_signals() -> None:
     from ponder.bench.adapt_bench import compare_adapters, read_method
     from ponder.bench.adapt_subjects import reference_subject
 
+    pytest.importorskip("neurokit2")
     subject = reference_subject("ecg")
     found = compare_adapters(
         subject, [read_method(name) for name in ("source", "merl", "tent", "adanpc:margin=1.1")], ["continual"]
@@ -87,3 +91,37 @@ def test_records_with_one_condition_have_its_number_as_class() -> None:
     x, y = single_labels(Records(signals=torch.arange(4.0).view(4, 1, 1), labels=labels, reports=[""] * 4))
     assert x.flatten().tolist() == [0.0, 3.0]
     assert y.tolist() == [1, 2]
+
+
+def test_records_are_simulated_once_for_each_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ponder.bench import _adapt_signals
+
+    asked: list[int] = []
+
+    def simulate(plans: Sequence[Any]) -> Any:
+        asked.append(len(plans))
+        return torch.stack([torch.randn(3, 500, generator=torch.Generator().manual_seed(p.seed)) for p in plans])
+
+    monkeypatch.setenv("PONDER_CACHE", str(tmp_path))
+    monkeypatch.setattr(_adapt_signals, "simulate", simulate)
+    first, again = _adapt_signals._simulated(3, seed=0), _adapt_signals._simulated(3, seed=0)
+    assert asked == [3]
+    assert again.signals.equal(first.signals)
+    assert (again.reports, again.labels.tolist()) == (first.reports, first.labels.tolist())
+    other = _adapt_signals._simulated(3, seed=1)
+    assert asked == [3, 3]
+    assert not other.signals.equal(first.signals)
+    assert len(list((tmp_path / "reference").glob("*.safetensors"))) == 2
+    assert not list((tmp_path / "reference").glob("*.part"))
+
+
+def test_other_settings_of_a_condition_are_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ponder.adapt import _reference_ecg
+    from ponder.bench import _adapt_signals
+
+    monkeypatch.setenv("PONDER_CACHE", str(tmp_path))
+    monkeypatch.setattr(_adapt_signals, "simulate", lambda plans: torch.rand(len(plans), 3, 500))
+    _adapt_signals._simulated(2, seed=0)
+    monkeypatch.setattr(_reference_ecg, "_WIDTHS", (0.25, 0.1, 0.1, 0.1, 0.4))
+    _adapt_signals._simulated(2, seed=0)
+    assert len(list((tmp_path / "reference").iterdir())) == 2

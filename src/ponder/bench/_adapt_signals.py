@@ -1,19 +1,23 @@
-"""Two towers on drawn electrocardiograms and their reports, trained here in a minute or two, and shifts of signals.
+"""Two towers on simulated electrocardiograms and their reports, trained here in minutes, and shifts of signals.
 
-Source: our own; training is MERL's (`ponder.training.merl`) on `_reference_ecg`. The records are no patient's.
-Cost: training once, then reading a file from the user's cache. Needs: the extra `torch`.
+Source: our own; training is MERL's (`ponder.training.merl`) on records that neurokit2 simulates (`_reference_ecg`).
+They are no patient's.
+Cost: once, three to four minutes of one core to simulate 1,450 records, and seconds to train; then files in the user's
+cache are read. Needs: the extras `adapt` (until the files are there) and `torch`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ponder.adapt._reference_ecg import CONDITIONS, Records, draw_records
+from ponder.adapt._reference_ecg import CONDITIONS, Records, plan_records, record, simulate
 from ponder.adapt.merl import class_embeddings
 from ponder.core.seeds import derive_seed
 from ponder.models.convert import cache_directory
@@ -21,7 +25,7 @@ from ponder.training.merl import MERLTraining, build_towers, train_merl
 
 __all__ = ["SHIFTS", "Signals", "ZeroShotSignals", "prompts_of", "shift_signals", "single_labels", "two_signal_towers"]
 
-_VERSION = 1
+_VERSION = 2  # of the towers and of the records
 SHIFTS = ("noise", "wander", "lost leads", "slow recorder")
 
 
@@ -55,21 +59,40 @@ class ZeroShotSignals(nn.Module):  # type: ignore[misc]  # torch is not typed he
 
 def two_signal_towers(*, seed: int = 0) -> Signals:
     """Return the towers in evaluation mode, a fresh copy each time, and 250 unseen records."""
-    from safetensors.torch import load_file, save_file
-
-    learnt, unseen = draw_records(1200, seed=derive_seed(seed, "ecg")), draw_records(250, seed=derive_seed(seed, "new"))
+    learnt = _simulated(1200, seed=derive_seed(seed, "ecg"))
+    unseen = _simulated(250, seed=derive_seed(seed, "new"))
     towers = build_towers(width=64, signal_width=48, seed=seed)
-    file = cache_directory() / "reference" / f"signal_towers-{seed}-v{_VERSION}.safetensors"
-    if file.is_file():
-        towers.load_state_dict(load_file(file))
-    else:
+
+    def train() -> dict[str, Tensor]:
         with torch.inference_mode(mode=False), torch.enable_grad():
             train_merl(towers, learnt.signals, learnt.reports, MERLTraining(epochs=8, batch=64, seed=seed))
+        return dict(towers.state_dict())
+
+    towers.load_state_dict(_kept(f"signal_towers-{seed}-v{_VERSION}", train))
+    return Signals(towers=towers.eval(), learnt=learnt, unseen=unseen)
+
+
+def _simulated(count: int, *, seed: int) -> Records:
+    """Return the records of `draw_records`, simulated once."""
+    plans = plan_records(count, seed=seed)
+    key = hashlib.sha256(repr(plans).encode()).hexdigest()[:12]  # other settings are other records
+    vectors = _kept(f"ecg-{count}-{seed}-{key}-v{_VERSION}", lambda: {"vectors": simulate(plans)})["vectors"]
+    return record(plans, vectors)
+
+
+def _kept(name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return tensors of the user's cache, made the first time."""
+    from safetensors.torch import load_file, save_file
+
+    file = cache_directory() / "reference" / f"{name}.safetensors"
+    if not file.is_file():
+        made = {name: value.contiguous() for name, value in make().items()}
         file.parent.mkdir(parents=True, exist_ok=True)
         scratch = file.with_suffix(f".{torch.randint(10**9, ()).item()}.part")
-        save_file({name: value.contiguous() for name, value in towers.state_dict().items()}, scratch)
+        save_file(made, scratch)
         scratch.replace(file)
-    return Signals(towers=towers.eval(), learnt=learnt, unseen=unseen)
+    found: dict[str, Tensor] = load_file(file)
+    return found
 
 
 def prompts_of(towers: Any, *, enriched: bool) -> Tensor:

@@ -54,10 +54,19 @@ async def test_the_second_time_costs_nothing(tmp_path: Path) -> None:
     assert len(model.log) == 2
 
 
+async def test_another_vocabulary_of_the_same_name_is_asked_about_again(tmp_path: Path) -> None:
+    cache, model = tmp_path / "prompts.json", ScriptedModel(replies=[says(["a wave", "d wave"], [])])
+    await enrich({"X": "cond"}, model, KNOWN, cache=cache, verify=False)
+    more = KnowledgeBase.of(["a wave", "d wave"], name=KNOWN.name)
+    found = await enrich({"X": "cond"}, model, more, cache=cache, verify=False)
+    assert (found["X"].text, len(model.log)) == ("cond, a wave, d wave.", 2)
+    assert len(json.loads(cache.read_text(encoding="utf-8"))) == 2
+
+
 async def test_unreadable_replies_leave_the_bare_name_and_are_not_kept(tmp_path: Path) -> None:
     cache, model = tmp_path / "prompts.json", ScriptedModel(replies=["I would say waves."])
     found = (await enrich({"X": "cond"}, model, KNOWN, cache=cache))["X"]
-    assert (found.text, found.kept, found.calls) == ("cond.", (), 2)
+    assert (found.text, found.kept, found.calls, found.stopped) == ("cond.", (), 2, "unreadable")
     assert not cache.exists()
 
 

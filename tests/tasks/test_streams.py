@@ -51,6 +51,12 @@ def test_continual_domains_follow_each_other_and_recurring_ones_come_back() -> N
     assert first != second, "the same samples in another order"
 
 
+def test_clean_data_may_come_between_domains() -> None:
+    stream = make_stream([domain("a"), domain("clean", 8), domain("b"), domain("clean", 8)], batch=4)
+    names = [part.domains[0] for part in stream]
+    assert names == 5 * ["a"] + 2 * ["clean"] + 5 * ["b"] + 2 * ["clean"]
+
+
 def test_mixed_domains_are_mixed() -> None:
     stream = make_stream([domain("a", 200), domain("b", 200)], arrangement="mixed")
     half = Counter(name for name, _ in (("a" if d == 0 else "b", 0) for d, _ in stream.order[:200]))

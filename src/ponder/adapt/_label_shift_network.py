@@ -130,7 +130,7 @@ def train_network(
         target = power_prior(source, rng.uniform(-1, 1) if powers is None else rng.choice(list(powers)))
         rows = torch.randint(len(h), (min(batch, len(h)),), generator=generator).to(h.device)
         logits = network.head(describe(target, source, vector=vector, like=h), h[rows], weight, bias, keep)
-        loss = adjusted_cross_entropy(logits, labels[rows], pi_s, torch.tensor(target).to(pi_s), tau)
+        loss = adjusted_cross_entropy(logits, labels[rows], pi_s, pi_s.new_tensor(target), tau)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import difflib
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -80,6 +81,12 @@ class KnowledgeBase:
         other = {one: row["term"] for row in rows for one in (row.get("synonyms") or "").split("|") if _plain(one)}
         return cls.of((row["term"] or "" for row in rows), other, name=name or table.stem)
 
+    @property
+    def digest(self) -> str:
+        """Eight hex digits of terms and synonyms: prompts of one vocabulary are not kept for another."""
+        held = json.dumps([sorted(self.terms), sorted(self.synonyms.items())])
+        return hashlib.sha256(held.encode()).hexdigest()[:8]
+
     def find(self, candidate: str) -> str | None:
         """Return the term that a candidate is, by name or synonym."""
         plain = _plain(candidate)
@@ -99,7 +106,7 @@ class EnrichedPrompt:
         kept: confirmed terms, in the order named.
         rejected: what the model named and the vocabulary did not confirm.
         calls: that were made for it now; 0 from the cache.
-        stopped: "done", or why asking ended early.
+        stopped: "done", "unreadable" where no reply held the lists, or why asking ended early.
     """
 
     text: str
@@ -139,7 +146,8 @@ async def enrich(
         most: terms of each kind, 1 to 12.
         verify: show the model what was left over, beside near entries.
         with_name: begin the prompt with the condition's name.
-        cache: JSON file of prompts, read before and written after each class that was asked for.
+        cache: JSON file of prompts, read before and written after each class that was asked for; its keys hold what
+            the prompt depends on but the model, so take another file for another model.
         budget: of each class.
         store: response store.
         seed: of the calls.
@@ -158,7 +166,7 @@ async def enrich(
     for done, (code, name) in enumerate(classes.items()):
         if progress is not None:
             progress(done, len(classes))
-        key = json.dumps([dataset, code, name, knowledge.name, most, verify, with_name])
+        key = json.dumps([dataset, code, name, knowledge.name, knowledge.digest, most, verify, with_name])
         if key in held:
             out[code] = held[key]
             continue
@@ -167,8 +175,9 @@ async def enrich(
         law = Sampling(temperature=0.0, max_tokens=400)
         result = await solve(task, model=model, method=run, seed=seed, sampling=law, budget=budget, store=store)
         calls = sum(usage.calls for usage in result.usage.values())
-        out[code] = replace(run.found, calls=calls, stopped=result.stopped)
-        if cache is not None and run.read and result.stopped == "done":
+        ended = "unreadable" if result.stopped == "done" and not run.read else result.stopped
+        out[code] = replace(run.found, calls=calls, stopped=ended)
+        if cache is not None and ended == "done":
             held[key] = replace(out[code], calls=0)
             await asyncio.to_thread(_write_cache, cache, held)
     return out
@@ -259,4 +268,6 @@ def _read_cache(path: Path) -> dict[str, EnrichedPrompt]:
 
 def _write_cache(path: Path, held: Mapping[str, EnrichedPrompt]) -> None:
     rows = {key: asdict(value) for key, value in held.items()}
-    path.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+    half = path.with_name(f"{path.name}.part")  # a run that is killed leaves the old file whole
+    half.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+    half.replace(path)

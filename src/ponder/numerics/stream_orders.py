@@ -2,7 +2,9 @@
 
 Source: card 00: i.i.d. and sorted; Dirichlet chunks as in NOTE (Gong et al. 2022, arXiv:2208.05117); label shift in
 phases as in SAR (Niu et al. 2023, arXiv:2302.12400); severities that rise and fall.
-Differs: a chunk of the Dirichlet order may be small or empty, so no draw has to be rejected.
+Differs: a chunk of the Dirichlet order may be small, empty, or larger than its even share (the original gives a full
+chunk nothing more, and draws again while one is small), so no draw has to be rejected; from a concentration of 1 on,
+chunks are shuffled within, so that a large one is i.i.d.
 Cost: linear. Needs: nothing beyond the base install. Every function is a pure one of its random stream.
 """
 

@@ -123,7 +123,8 @@ def make_stream(
 ) -> Stream:
     """Put samples in an order.
 
-    A gradual shift is a continual one over domains whose severity rises and falls (see `corrupted_domains`).
+    A gradual shift is a continual one over domains whose severity rises and falls (`gradual_domains`).
+    Clean data between domains, as a domain of that name, shows forgetting along the way.
 
     Args:
         domains: at least one.

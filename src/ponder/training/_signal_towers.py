@@ -1,8 +1,10 @@
-"""The parts of a signal-and-text model: a 1-D residual network, text encoders, projections, and the model of them.
+"""The parts of a signal-and-text model: a small residual network, text encoders, projections, and the model of them.
 
-Source: Liu et al. 2024, arXiv:2403.06659 (card 56), step 11: a 1-D ResNet with attention pooling and a two-layer
-projection of text; widths are settings here.
-Differs: the small text encoder sums embeddings of hashed words, so that it needs no vocabulary and no download.
+Source: Liu et al. 2024, arXiv:2403.06659 (card 56), step 11: attention pooling of the signal, a two-layer projection of
+text, a text encoder whose first layers are frozen; the published signal encoders are in `_signal_encoders`.
+Differs: the small text encoder takes the mean of embeddings of hashed words, so that it needs no vocabulary and no
+download; the small signal encoder has four blocks and one learnt query. Embeddings under frozen layers are frozen too;
+texts are padded to the longest of a batch instead of to 256 tokens, which its mask makes the same.
 Cost: that of the networks. Needs: the extra `torch`.
 """
 
@@ -18,25 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ponder.core.errors import BadInput, ConfigError
+from ponder.training._signal_encoders import ResidualBlock
+
 __all__ = ["CheckpointText", "HashedWords", "SignalNet", "Towers"]
-
-
-class _Block(nn.Module):  # type: ignore[misc]
-    def __init__(self, into: int, out: int, stride: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv1d(into, out, 7, stride, 3, bias=False),
-            nn.BatchNorm1d(out),
-            nn.ReLU(),
-            nn.Conv1d(out, out, 7, 1, 3, bias=False),
-            nn.BatchNorm1d(out),
-        )
-        same = stride == 1 and into == out
-        self.skip = nn.Identity() if same else nn.Sequential(nn.Conv1d(into, out, 1, stride), nn.BatchNorm1d(out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, into, T) -> (B, out, T / stride)."""
-        return torch.relu(self.body(x) + self.skip(x))
 
 
 class SignalNet(nn.Module):  # type: ignore[misc]
@@ -49,7 +36,7 @@ class SignalNet(nn.Module):  # type: ignore[misc]
             nn.Conv1d(leads, widths[0], 15, 2, 7, bias=False), nn.BatchNorm1d(widths[0]), nn.ReLU()
         )
         pairs = zip([widths[0], *widths], widths, strict=False)
-        self.blocks = nn.Sequential(*(_Block(into, out, 2) for into, out in pairs))
+        self.blocks = nn.Sequential(*(ResidualBlock(into, out, 2) for into, out in pairs))
         self.query = nn.Parameter(torch.zeros(width))
         self.width = width
 
@@ -84,7 +71,12 @@ class HashedWords(nn.Module):  # type: ignore[misc]
 
 
 class CheckpointText(nn.Module):  # type: ignore[misc]
-    """A text encoder of transformers, read from a directory, with its first layers frozen: texts -> (B, width)."""
+    """A text encoder of transformers, read from a directory, with its first layers frozen: texts -> (B, width).
+
+    Raises:
+        BadInput: the model has no pooled output, which the method embeds texts by.
+        ConfigError: layers to freeze in a model that does not name them as BERT does, or more than it has.
+    """
 
     def __init__(self, path: Path, *, frozen: int = 6, length: int = 256) -> None:
         super().__init__()
@@ -94,8 +86,14 @@ class CheckpointText(nn.Module):  # type: ignore[misc]
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(path, **options)
         self.body = transformers.AutoModel.from_pretrained(path, use_safetensors=True, **options)
         self.length, self.width = length, self.body.config.hidden_size
-        for part in [self.body.embeddings, *self.body.encoder.layer[:frozen]] if frozen else []:
-            part.requires_grad_(False)
+        if getattr(self.body, "pooler", None) is None:
+            raise BadInput(f"{type(self.body).__name__} has no pooled output: take a model such as BERT or MedCPT")
+        if frozen:
+            layers = getattr(getattr(self.body, "encoder", None), "layer", None)
+            if layers is None or len(layers) < frozen:
+                raise ConfigError(f"{type(self.body).__name__} has not {frozen} layers to freeze: set frozen= lower")
+            for part in [self.body.embeddings, *layers[:frozen]]:
+                part.requires_grad_(False)
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Embed."""

@@ -3,6 +3,9 @@
 Source: Liu et al. 2024, arXiv:2403.06659 (card 56), steps 10 and 11: cross-modal loss of projected pairs plus the same
 loss between two dropout views of the pooled signal through two maps; AdamW, cosine restarts.
 Differs: one process, so contrast is within its batch; a batch of one is left out, since it teaches nothing.
+Released settings: `MERLTraining()`, with 100 epochs in one of two published files, and
+`build_towers(encoder="resnet18", text=directory)` or "vit_tiny", the directory holding ncbi/MedCPT-Query-Encoder. The
+default encoders are small ones of ours, for a laptop.
 Cost: a forward and a backward of both encoders a batch. Needs: pairs; the extra `torch`.
 """
 
@@ -10,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.registry import need
@@ -70,22 +74,46 @@ class Trained:
     held_out: int
 
 
-def build_towers(*, leads: int = 12, width: int = 256, signal_width: int = 64, text: Any = None, seed: int = 0) -> Any:
-    """Return new towers: a 1-D ResNet, and `text` (a module texts -> (B, text.width)) or hashed words.
+def build_towers(
+    *,
+    leads: int = 12,
+    width: int = 256,
+    encoder: Literal["small", "resnet18", "vit_tiny"] = "small",
+    signal_width: int = 64,
+    text: Any = None,
+    frozen: int = 6,
+    seed: int = 0,
+) -> Any:
+    """Return new towers of a signal encoder and a text encoder.
 
     Args:
         leads: channels of the signal.
         width: of the shared space, d.
-        signal_width: of the pooled signal.
-        text: text encoder; None for one that needs no download.
+        encoder: of signals: our small residual network, or the published ones.
+        signal_width: of what the small one pools; the others have 512 and 192.
+        text: a directory with a checkpoint of transformers that pools (BERT, MedCPT), a module texts -> (B, width)
+            with its `width`, or None for hashed words, which need no download.
+        frozen: first layers of a checkpoint that are not trained.
         seed: of the weights.
+
+    Raises:
+        ConfigError: no such encoder, or a checkpoint without that many layers.
+        BadInput: a checkpoint that does not pool.
     """
     torch = need("torch", extra="torch", feature="training of two towers")
-    from ponder.training._signal_towers import HashedWords, SignalNet, Towers
+    from ponder.training._signal_encoders import SignalResNet18, SignalViT
+    from ponder.training._signal_towers import CheckpointText, HashedWords, SignalNet, Towers
 
+    makers = {"small": lambda: SignalNet(leads, signal_width)}
+    makers |= {"resnet18": lambda: SignalResNet18(leads), "vit_tiny": lambda: SignalViT(leads)}
+    if encoder not in makers:
+        raise ConfigError(f"encoder is one of {', '.join(makers)}, got {encoder!r}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "merl", "weights"))
-        return Towers(SignalNet(leads, signal_width), text or HashedWords(), width=width)
+        signal = makers[encoder]()
+        if isinstance(text, str | Path):
+            text = CheckpointText(Path(text), frozen=frozen)
+        return Towers(signal, HashedWords() if text is None else text, width=width)
 
 
 def train_merl(

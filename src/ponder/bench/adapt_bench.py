@@ -7,26 +7,29 @@ Cost: methods x streams x seeds runs of the model over the samples. Needs: the e
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import difflib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ponder.bench.adapt_arrays import check_fit
+from ponder.bench.adapt_rows import Comparison, Row, judged
 from ponder.bench.adapt_subjects import Subject
 from ponder.core import registry
 from ponder.core.errors import BadInput, ConfigError, PonderError, UnknownName
 from ponder.core.seeds import derive_seed
 from ponder.engines.online import Adapter, Plugin
-from ponder.engines.online_run import OnlineRun, run_stream
-from ponder.numerics.intervals import Interval, wilson
-from ponder.numerics.paired import paired_score_interval
-from ponder.tasks.streams import Stream, make_stream
+from ponder.engines.online_run import run_stream
+from ponder.tasks.streams import Batch, Stream, make_stream
 
-__all__ = ["STREAMS", "Comparison", "Row", "Worn", "build", "compare_adapters", "open_stream", "read_method"]
+__all__ = ["STREAMS", "Worn", "build", "check_streams", "compare_adapters", "open_stream", "read_method"]
 
 # name -> settings of `make_stream`, and what it is in words
 STREAMS: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "recorded": ({}, "every sample in the order in which it was given"),
     "continual": ({"arrangement": "continual"}, "one domain after the other, labels shuffled"),
     "mixed": ({"arrangement": "mixed"}, "all domains shuffled into one"),
     "correlated": ({"labels": "dirichlet", "concentration": 0.05}, "labels in clumps within each domain"),
@@ -46,57 +49,6 @@ class Worn:
 
     name: str
     parts: tuple[tuple[str, Mapping[str, Any]], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One method on one stream, over all seeds.
-
-    Attributes:
-        method: as it was asked for.
-        stream: its name.
-        runs: one for each seed; empty where it could not run.
-        why_not: why it could not run; "" if it did.
-        error: share of wrong predictions, with its interval.
-        gain: source error less its error, on the same samples, with its interval; None where source did not run.
-    """
-
-    method: str
-    stream: str
-    runs: tuple[OnlineRun, ...] = ()
-    why_not: str = ""
-    error: Interval | None = None
-    gain: Interval | None = None
-
-    def mean(self, name: str) -> float | None:
-        """Return the mean over seeds of one of the run's numbers (`OnlineRun.to_dict`); None where it is missing."""
-        found = [run.to_dict()[name] for run in self.runs]
-        known = [float(value) for value in found if value is not None]
-        return sum(known) / len(known) if known and len(known) == len(found) else None
-
-    def curve(self, window: int) -> list[float]:
-        """Return the error of each stretch of samples, averaged over seeds."""
-        curves = [run.curve(window) for run in self.runs]
-        return [sum(at) / len(at) for at in zip(*curves, strict=True)] if curves else []
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        head = {"method": self.method, "stream": self.stream, "why_not": self.why_not}
-        parts = {"error": self.error, "gain": self.gain}
-        limits = {name: None if found is None else list(found) for name, found in parts.items()}
-        return {**head, **limits, "runs": [run.to_dict() for run in self.runs]}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """All rows, and how they came about."""
-
-    subject: str
-    facts: tuple[str, ...]
-    rows: tuple[Row, ...]
-    samples: int
-    seeds: tuple[int, ...]
-    batch: int
 
 
 def read_method(text: str) -> Worn:
@@ -152,8 +104,7 @@ def open_stream(name: str, subject: Subject, *, batch: int = 64, seed: int = 0, 
         UnknownName: no stream of this name.
         BadInput: the subject's domains do not move in small steps.
     """
-    if name not in STREAMS:
-        raise UnknownName(f"no stream is called {name!r}. There are: {', '.join(STREAMS)}.")
+    check_streams([name])
     if name in _MOVING and name not in subject.moving:
         raise BadInput(
             f"{subject.name} has no {name} stream: give domains in the order in which the shift moves, "
@@ -161,8 +112,25 @@ def open_stream(name: str, subject: Subject, *, batch: int = 64, seed: int = 0, 
         )
     settings = {"batch": batch, **STREAMS[name][0]}
     found = subject.moving[name]() if name in _MOVING else subject.domains
+    if name == "recorded":
+        rows = [(at, row) for at, domain in enumerate(found) for row in range(len(domain.y))]
+        order = tuple(place for place in subject.recorded or rows if samples is None or place[1] < samples)
+        return Stream(name=STREAMS[name][1], domains=tuple(found), order=order, batch=batch)
     domains = [dataclasses.replace(d, x=d.x[:samples], y=d.y[:samples]) if samples is not None else d for d in found]
     return make_stream(domains, seed=derive_seed(seed, "adapt bench", name), **settings)
+
+
+def check_streams(names: Sequence[str]) -> None:
+    """Look whether all streams are known.
+
+    Raises:
+        UnknownName: no stream of this name.
+    """
+    for name in names:
+        if name not in STREAMS:
+            close = difflib.get_close_matches(name, STREAMS, n=1, cutoff=0.5)
+            near = f" Did you mean {close[0]!r}?" if close else ""
+            raise UnknownName(f"no stream is called {name!r}.{near} There are: {', '.join(STREAMS)}.")
 
 
 def compare_adapters(
@@ -174,7 +142,9 @@ def compare_adapters(
     samples: int | None = None,
     seeds: Sequence[int] = (0,),
     reset: str = "never",
+    device: Any = "cpu",
     progress: Callable[[str, str], None] | None = None,
+    seen: Callable[[Comparison], None] | None = None,
 ) -> Comparison:
     """Run every method on every stream.
 
@@ -186,76 +156,118 @@ def compare_adapters(
         samples: of each domain; None for all.
         seeds: of the streams' orders, one run for each.
         reset: "never" or at each new "domain".
+        device: where the model runs; data are moved there batch by batch.
         progress: called with a method and a stream before each run.
+        seen: called after each run with what is there so far.
 
     Raises:
         UnknownName: no stream of this name.
         ConfigError: no method, no stream, no seed, or a reset that is none.
+        BadInput: the model cannot take the data, or labels are none of its classes.
     """
     if not methods or not streams or not seeds or reset not in ("never", "domain"):
         raise ConfigError("needs a method, a stream, a seed, and a reset of never or domain")
     if samples is not None and samples < 1:
         raise ConfigError(f"samples must be at least 1, got {samples!r}")
+    check_streams(streams)
+    subject = subject.on(device)
+    check_fit(subject.fresh().eval(), subject.domains, subject.clean, subject.source, device=device)
+    methods = list({worn.name: worn for worn in methods}.values())
+    streams = list(dict.fromkeys(streams))
     orders = {
         name: [open_stream(name, subject, batch=batch, seed=s, samples=samples) for s in seeds] for name in streams
     }
-    rows: list[Row] = []
+    found = Comparison(
+        subject=subject.name,
+        facts=subject.facts,
+        rows=(),
+        planned=len(methods) * len(streams),
+        domains=tuple(dict.fromkeys(domain.name for domain in subject.domains)),
+        samples={name: len(made[0].order) for name, made in orders.items()},
+        seeds=tuple(seeds),
+        batch=batch,
+        reset=reset,
+        device=str(device),
+    )
     for name in streams:
-        found: dict[str, Row] = {}
+        rows: list[Row] = []
+        before = found.rows
         for worn in methods:
             if progress is not None:
                 progress(worn.name, name)
-            found[worn.name] = _run(worn, subject, name, orders[name], seeds, reset)
-        base = next((row for row in found.values() if row.method == "source" and row.runs), None)
-        rows += [_judged(row, base) for row in found.values()]
-    counted = sum(len(stream.order) for stream in next(iter(orders.values())))
-    return Comparison(
-        subject=subject.name,
-        facts=subject.facts,
-        rows=tuple(rows),
-        samples=counted // len(seeds),
-        seeds=tuple(seeds),
-        batch=batch,
-    )
+            rows.append(_run(worn, subject, name, orders[name], seeds, reset, device))
+            base = next((row for row in rows if row.method == "source" and row.runs), None)
+            found = dataclasses.replace(found, rows=(*before, *(judged(row, base) for row in rows)))
+            if seen is not None:
+                seen(found)
+    return found
 
 
-def _run(worn: Worn, subject: Subject, name: str, orders: Sequence[Stream], seeds: Sequence[int], reset: Any) -> Row:
-    runs = []
+def _run(
+    worn: Worn, subject: Subject, name: str, orders: Sequence[Stream], seeds: Sequence[int], reset: Any, device: Any
+) -> Row:
+    runs, guards = [], []
     for stream, seed in zip(orders, seeds, strict=True):
         try:
             adapter = build(worn, subject, seed=seed)
-            runs.append(run_stream(adapter, stream, clean=subject.clean or None, reset=reset))
+            guard = next((part for part in _layers(adapter) if hasattr(part, "alarms")), None)
+            log = None if guard is None else {"alarms": [], "abstained": 0, "batches": len(stream)}
+            clean = subject.clean or None
+            run = run_stream(adapter, _watched(stream, guard, log), clean=clean, reset=reset, device=device)
+            adapter.reset()  # what graphs hold is counted on the first batch, apart from the times
+            graph = run_stream(adapter, stream.cut(stream.batch), memory=True, device=device).graph_bytes
         except PonderError as err:  # a method that does not fit this model is a row that says so
             return Row(method=worn.name, stream=name, why_not=str(err))
-    return Row(method=worn.name, stream=name, runs=tuple(runs))
+        except Exception as err:  # and so is whatever a user's model raises on the way
+            return Row(method=worn.name, stream=name, why_not=f"{type(err).__name__}: {' '.join(str(err).split())}")
+        runs.append(dataclasses.replace(run, graph_bytes=graph))
+        guards.append(log)
+    return Row(method=worn.name, stream=name, runs=tuple(runs), guards=tuple(guards))
 
 
-def _judged(row: Row, base: Row | None) -> Row:
-    """Add intervals. Samples of one stream are not independent, so these are too narrow rather than too wide."""
-    if not row.runs:
-        return row
-    right = [good for run in row.runs for good in run.right]
-    error = wilson(right.count(False), len(right))
-    gain = None
-    if base is not None and row is not base:
-        theirs = [good for run in base.runs for good in run.right]
-        won = sum(ours and not other for ours, other in zip(right, theirs, strict=True))
-        lost = sum(other and not ours for ours, other in zip(right, theirs, strict=True))
-        gain = paired_score_interval(won, lost, len(right))
-    return dataclasses.replace(row, error=error, gain=gain)
+def _layers(adapter: Any) -> Iterator[Any]:
+    """Yield an adapter and those that it wears."""
+    while adapter is not None:
+        yield adapter
+        adapter = getattr(adapter, "host", None)
+
+
+def _watched(stream: Stream, guard: Any, log: dict[str, Any] | None) -> Iterator[Batch]:
+    """Yield the batches, and note after each what the guard did: a reset would make it forget."""
+    for number, batch in enumerate(stream):
+        yield batch
+        if guard is not None and log is not None:
+            log["abstained"] += bool(guard.evidence.get("abstained"))
+            if reason := guard.evidence.get("alarm"):
+                log["alarms"].append({"batch": number, "reason": reason, "back_to": guard.alarms[-1].back_to})
 
 
 def _configured(name: str, settings: Mapping[str, str]) -> dict[str, Any]:
     """Read settings as `registry.configure` does; those whose types hold a callable or module stay out of its way."""
     entry = registry.adapters.get(name)
-    known = {f.name: f for f in dataclasses.fields(entry.cls) if f.init}
+    known = {f.name: f for f in dataclasses.fields(entry.cls) if f.init and f.name != "model"}
     values: dict[str, Any] = {}
     for key, text in settings.items():
-        if key not in known or key == "model":
-            plain = ", ".join(n for n in known if n != "model")
-            raise ConfigError(f"adapter {name!r} has no setting {key!r}. Settings: {plain}.")
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+            near = f" Did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(f"adapter {name!r} has no setting {key!r}.{near} Settings: {', '.join(known)}.")
         values[key] = _value(text)
+        wanted = str(known[key].type)
+        if not _fits(values[key], wanted):
+            raise ConfigError(f"{name}: cannot read {key}={text!r} as {wanted}")
     return values
+
+
+def _fits(value: Any, wanted: str) -> bool:
+    """Whether a value is of a plain type as it is written; types that hold more than plain ones are not judged."""
+    if wanted.startswith("Literal[") and wanted.endswith("]"):
+        return value in ast.literal_eval(f"({wanted[8:-1]},)")
+    kinds = {kind.strip() for kind in wanted.split("|")}
+    if not kinds <= {"int", "float", "bool", "str", "None"}:
+        return True
+    given = "None" if value is None else type(value).__name__
+    return given in kinds or "str" in kinds or (given == "int" and "float" in kinds)
 
 
 def _value(text: str) -> Any:

@@ -1,149 +1,270 @@
 """A comparison of adapters as a study: tables, curves over time, and a page in the style of the others.
 
+Drawn from plain values (`Comparison.to_dict`, table.json) alone, so that `ponder report` can draw it again.
 Source: our own. Cost: drawing. Needs: nothing beyond the base install.
 """
 
 from __future__ import annotations
 
-from ponder.bench.adapt_bench import STREAMS, Comparison, Row
+import re
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+from ponder.bench.adapt_bench import STREAMS
 from ponder.bench.studies.page import Picture, Section, Study, Table
 from ponder.bench.studies.trend_plot import Scatter, draw_trends
 from ponder.bench.svg_plot import COLOURS
 
-__all__ = ["adapt_study"]
+__all__ = ["BRIEF", "NAME", "NOTES", "adapt_sections", "adapt_study", "brief_cells"]
 
-_HEAD = (
+Plain: TypeAlias = Mapping[str, Any]
+
+NAME = "adapt"
+BRIEF = ("method", "error", "95 %", "gain", "95 %  ", "forgot", "ms")  # of a terminal; headings are told apart
+NOTES = (
+    "Each sample is predicted once, when it arrives; methods see no label. All methods get the same order.",
+    "Gain: the source model's error less the method's, on the same samples, in points. Nothing is called better or "
+    "worse where the interval holds 0.",
+    "Intervals are 95 %, each for itself, over the samples of one order; seeds are averaged. Samples of a stream are "
+    "not independent, so intervals are rather too narrow, and of many comparisons one in twenty misses by chance.",
+    "Clean, after: error on unshifted data with the adapter frozen after the stream; forgot: how much that is above "
+    "before, in points. Empty where no clean data are given.",
+    "ECE: expected calibration error, 15 bins; drift: that of the last third of the stream less that of the first, "
+    "which also tells how hard the domains of both are.",
+    "One class: share of the class predicted most often; where it rises far above its share of the labels, the model "
+    "has collapsed.",
+    "Forwards, backwards and ms are for each sample; ms is of this machine and whatever else ran on it. Holds: what "
+    "the adapter keeps beside the model. Graph: what the first batch saves for its backward pass.",
+    "Settings are defaults unless shown; none is tuned on these streams. Where a method's predictions are those of a "
+    "simpler one, its updates hardly matter: default rates are the papers', for large nets: try lr first.",
+)
+_QUALITY = (
     "method",
-    "error",
-    "95 %",
-    "gain on source",
-    "95 %",
+    "error (95 %)",
+    "gain on source (95 %)",
     "mean of domains",
     "clean, after",
     "forgot",
     "ECE",
+    "drift",
     "one class",
-    "forwards",
-    "backwards",
-    "ms",
 )
-_NOTES = (
-    "Each sample is predicted once, when it arrives; methods see no label. All methods get the same order.",
-    "Gain: the source model's error less the method's, on the same samples. No win is claimed where the interval holds "
-    "0. Samples of a stream are not independent, so intervals are rather too narrow.",
-    "Clean, after: error on unshifted data with the adapter frozen after the stream; forgot: how much that is above "
-    "before.",
-    "One class: share of the class predicted most often; where it rises far above its share of the labels, the model "
-    "has collapsed.",
-    "Forwards, backwards and ms are for each sample; ms is of this machine and whatever else ran on it.",
-    "Settings are defaults unless shown; none is tuned on these streams.",
-)
+_COST = ("method", "forwards", "backwards", "updates", "skipped", "ms", "holds, kB", "graph, kB")
+_NUMBERED = 16  # domains that a caption names
+_ALARMS = 3  # that are told
 
 
-def adapt_study(found: Comparison, *, window: int = 0) -> Study:
-    """Return the study; `window` samples make one point of the curves (0: about twenty points)."""
-    streams = list(dict.fromkeys(row.stream for row in found.rows))
-    seeds = ", ".join(map(str, found.seeds))
-    facts = (*found.facts, f"batches of {found.batch}", f"seeds {seeds}")
-    sections = [_section(name, [row for row in found.rows if row.stream == name], window) for name in streams]
-    data = {
-        "subject": found.subject,
-        "batch": found.batch,
-        "seeds": list(found.seeds),
-        "rows": [row.to_dict() for row in found.rows],
-    }
+def adapt_study(data: Plain) -> Study:
+    """Return the study of a comparison.
+
+    Args:
+        data: as `Comparison.to_dict` returns it.
+    """
+    done, planned = len(data["rows"]), data["planned"]
     return Study(
-        name="adapt",
-        title=f"Adaptation at test time: {found.subject}",
-        facts=facts,
-        sections=tuple(sections),
-        notes=_NOTES,
+        name=NAME,
+        title=f"Adaptation at test time: {data['subject']}",
+        facts=_facts(data),
+        warning="" if done == planned else f"It ended after {done} of {planned} runs; the others are not here.",
+        sections=tuple(adapt_sections(data)),
+        notes=NOTES,
         data=data,
     )
 
 
-def _section(stream: str, rows: list[Row], window: int) -> Section:
-    ran = [row for row in rows if row.runs]
-    idle = [f"{row.method} did not run: {row.why_not}" for row in rows if not row.runs]
-    pictures: tuple[Picture, ...] = ()
-    if ran:
-        length = len(ran[0].runs[0].right)
-        step = window or max(1, length // 20)
-        caption = f"Error of each stretch of {step:,} samples, mean over seeds."
-        pictures = tuple(
-            Picture(
-                svg=draw_trends(
-                    [_series(row, step, length) for row in shown],
-                    title=f"Error over the stream {stream}",
-                    x="share of the stream seen",
-                    y="error",
-                ),
-                labels=tuple(row.method for row in shown),
-                caption=caption,
-            )
-            for shown in _groups(ran)
-        )
-    domains = list(ran[0].runs[0].domain_errors) if ran else []
-    by_domain = tuple(
-        (d, *(_share(sum(r.domain_errors[d] for r in row.runs) / len(row.runs)) for row in ran)) for d in domains
+def adapt_sections(data: Plain, *, named: bool = False) -> list[Section]:
+    """Return the sections: all streams at a glance, then each.
+
+    Args:
+        data: as `Comparison.to_dict` returns it.
+        named: put the subject's name and facts into the sections, for a page with others on it.
+    """
+    streams = list(dict.fromkeys(row["stream"] for row in data["rows"]))
+    head = f"{data['subject']}: " if named else ""
+    sections = [_section(name, [row for row in data["rows"] if row["stream"] == name], head) for name in streams]
+    glance = _glance(data, streams, f"{head}all streams", " · ".join(_facts(data)) if named else "")
+    return [glance, *sections] if len(streams) > 1 or named else sections
+
+
+def brief_cells(row: Plain) -> tuple[str, ...]:
+    """Return the cells under `BRIEF`."""
+    error, gain, means = row["error"], row["gain"], row["means"]
+    return (
+        row["method"],
+        _share(error and error[0]),
+        "" if error is None else f"{100 * error[1]:.1f} to {100 * error[2]:.1f}",
+        _signed(gain and gain[0]),
+        "" if gain is None else f"{100 * gain[1]:+.1f} to {100 * gain[2]:+.1f}",
+        _signed(means.get("forgetting")),
+        _number(means.get("ms_per_sample")),
     )
-    tables = [Table(head=_HEAD, rows=tuple(_cells(row) for row in ran))]
+
+
+def _facts(data: Plain) -> tuple[str, ...]:
+    seeds = ", ".join(map(str, data["seeds"]))
+    samples = sorted(set(data["samples"].values()))
+    single = "single" in data["samples"]
+    counted = f"{samples[0]:,}" if len(samples) == 1 else f"{samples[0]:,} to {samples[-1]:,}"
+    return (
+        *data["facts"],
+        f"{counted} samples a stream",
+        f"{len(data['domains'])} domain{'s' * (len(data['domains']) != 1)}",
+        f"batches of {data['batch']}{', one by one in single' if single and data['batch'] > 1 else ''}",
+        f"{'seeds' if len(data['seeds']) > 1 else 'seed'} {seeds}",
+        "reset at each new domain" if data["reset"] == "domain" else "never reset",
+        f"on {data['device']}",
+    )
+
+
+def _glance(data: Plain, streams: Sequence[str], title: str, note: str) -> Section:
+    methods = list(dict.fromkeys(row["method"] for row in data["rows"]))
+    found = {(row["method"], row["stream"]): row for row in data["rows"]}
+    rows = tuple((method, *(_at_a_glance(found.get((method, name))) for name in streams)) for method in methods)
+    said = "Error, and in brackets the gain on the source model; ? where the gain's interval holds 0."
+    head = ("method", *(name.replace("_", " ") for name in streams))
+    return Section(title=title, note=f"{note}. {said}" if note else said, tables=(Table(head=head, rows=rows),))
+
+
+def _at_a_glance(row: Plain | None) -> str:
+    if row is None or row["error"] is None:
+        return "" if row is None else "did not run"
+    error, gain = row["error"], row["gain"]
+    if gain is None:
+        return _share(error[0])
+    return f"{_share(error[0])} ({_signed(gain[0])}{'?' if gain[1] <= 0 <= gain[2] else ''})"
+
+
+def _section(stream: str, rows: list[Plain], head: str) -> Section:
+    ran = [row for row in rows if row["runs"]]
+    idle = [f"{row['method']} did not run: {row['why_not']}" for row in rows if not row["runs"]]
+    domains = list(ran[0]["domain_errors"]) if ran else []
+    by_domain = tuple((d, *(_share(row["domain_errors"].get(d)) for row in ran)) for d in domains)
+    tables = [
+        Table(head=_QUALITY, rows=tuple(map(_quality, ran))),
+        Table(title="Cost", head=_COST, rows=tuple(map(_cost, ran))),
+    ]
     if len(domains) > 1:
-        tables.append(Table(title="Error by domain", head=("domain", *(row.method for row in ran)), rows=by_domain))
+        tables.append(Table(title="Error by domain", head=("domain", *(row["method"] for row in ran)), rows=by_domain))
     return Section(
-        title=stream.replace("_", " "),
+        title=f"{head}{stream.replace('_', ' ')}",
         note=STREAMS[stream][1] if stream in STREAMS else "",
-        pictures=pictures,
-        lines=(*_findings(ran), *idle),
+        pictures=tuple(_picture(stream, shown) for shown in _groups(ran)) if ran else (),
+        lines=(*_findings(ran), *(line for row in ran for line in _guarded(row)), *idle),
         tables=tuple(tables) if ran else (),
     )
 
 
-def _groups(rows: list[Row]) -> list[list[Row]]:
+def _picture(stream: str, rows: list[Plain]) -> Picture:
+    stretch, several = rows[0]["stretch"], len(rows[0]["runs"]) > 1
+    stretches = _kinds(rows[0]["domains"])
+    length = rows[0]["runs"][0]["samples"]
+    caption = f"Error of each stretch of {stretch:,} samples{', mean over seeds' if several else ''}."
+    if 1 < len(stretches) <= _NUMBERED:
+        caption += " Domains: " + ", ".join(f"{at} {name}" for at, (name, _) in enumerate(stretches, 1)) + "."
+    elif stretches:
+        caption += f" Borders are those of {len(stretches)} stretches of one domain each."
+    return Picture(
+        svg=draw_trends(
+            [_series(row, at, len(rows), length) for at, row in enumerate(rows)],
+            [(count / length, name) for name, count in stretches],
+            title=f"Error over the stream {stream}",
+            x="share of the stream seen",
+            y="error",
+        ),
+        labels=tuple(row["method"] for row in rows),
+        caption=caption,
+    )
+
+
+def _kinds(stretches: Sequence[Sequence[Any]]) -> list[tuple[str, int]]:
+    """Return stretches as they are; of many, those of one kind at severities 1, 2, ... ("fog 1", "fog 2") as one."""
+    if len(stretches) <= _NUMBERED:
+        return [(name, count) for name, count in stretches]
+    named = [(re.sub(r" \d+$", "", name), count) for name, count in stretches]
+    return [(name, sum(count for _, count in same)) for name, same in groupby(named, key=itemgetter(0))]
+
+
+def _groups(rows: list[Plain]) -> list[list[Plain]]:
     """Part the rows so that no two in a picture share a colour; the source model is in each."""
-    source = [row for row in rows if row.method == "source"]
-    others = [row for row in rows if row.method != "source"]
+    source = [row for row in rows if row["method"] == "source"]
+    others = [row for row in rows if row["method"] != "source"]
     room = COLOURS - len(source)
     return [[*source, *others[at : at + room]] for at in range(0, len(others), room)] or [source]
 
 
-def _series(row: Row, step: int, length: int) -> Scatter:
-    places = [(min(at * step + step / 2, length) / length, error) for at, error in enumerate(row.curve(step))]
-    return Scatter(label=row.method, line=tuple(places))
+def _series(row: Plain, at: int, count: int, length: int) -> Scatter:
+    """Return a curve with a mark at every few corners, at others than its neighbours': curves may hide each other."""
+    step = row["stretch"]
+    corners = [(min(k * step + step / 2, length) / length, error) for k, error in enumerate(row["curve"])]
+    marks = [(*corner, f"stretch {k + 1}") for k, corner in enumerate(corners) if k % count == at % count]
+    return Scatter(label=row["method"], points=tuple(marks), line=tuple(corners))
 
 
-def _findings(rows: list[Row]) -> list[str]:
-    """Say in words which methods are better or worse than source beyond doubt."""
+def _findings(rows: list[Plain]) -> list[str]:
+    """Say in words which methods are better or worse than source beyond doubt, and which are no other than a former."""
     lines = []
-    judged = [row for row in rows if row.gain is not None and row.method != "source"]
-    better = [row.method for row in judged if row.gain is not None and row.gain.low > 0]
-    worse = [row.method for row in judged if row.gain is not None and row.gain.high < 0]
-    if better:
-        lines.append(f"Better than the source model: {', '.join(better)}.")
-    if worse:
-        lines.append(f"Worse than the source model: {', '.join(worse)}.")
-    unclear = [row.method for row in judged if row.method not in (*better, *worse)]
-    if unclear:
-        lines.append(f"No clear difference from the source model: {', '.join(unclear)}.")
+    judged = [row for row in rows if row["gain"] is not None]
+    better = [row["method"] for row in judged if row["gain"][1] > 0]
+    worse = [row["method"] for row in judged if row["gain"][2] < 0]
+    unclear = [row["method"] for row in judged if row["method"] not in (*better, *worse)]
+    for words, found in (
+        ("Better than the source model", better),
+        ("Worse than the source model", worse),
+        ("No clear difference from the source model", unclear),
+    ):
+        if found:
+            lines.append(f"{words}: {', '.join(found)}.")
+    alike: dict[str, list[str]] = {}
+    for row in rows:
+        if row["alike"]:
+            alike.setdefault(row["alike"][0], []).append(row["method"])
+    for than, ours in alike.items():
+        lines.append(f"Nearly the predictions of {than}, fewer than 1 % differ: {', '.join(ours)}.")
     return lines
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    error, gain = row.error, row.gain
+def _guarded(row: Plain) -> list[str]:
+    """Say what a guard did, over all seeds."""
+    guards = [run["guard"] for run in row["runs"] if run["guard"] is not None]
+    if not guards:
+        return []
+    alarms = [alarm for guard in guards for alarm in guard["alarms"]]
+    told = "; ".join(f"batch {a['batch'] + 1}: {a['reason']}, back to {a['back_to']}" for a in alarms[:_ALARMS])
+    more = f"; and {len(alarms) - _ALARMS} more" if len(alarms) > _ALARMS else ""
+    rested = (
+        f"{sum(g['abstained'] for g in guards):,} of {sum(g['batches'] for g in guards):,} batches without an update"
+    )
+    count = f"{len(alarms)} alarm{'s' * (len(alarms) != 1)}" if alarms else "no alarm"
+    return [f"{row['method']}: {count}, {rested}{f' ({told}{more})' if told else ''}."]
+
+
+def _quality(row: Plain) -> tuple[str, ...]:
+    error, gain, means = row["error"], row["gain"], row["means"]
     return (
-        row.method,
-        _share(error.value if error else None),
-        "" if error is None else f"{100 * error.low:.1f} to {100 * error.high:.1f}",
-        "" if gain is None else f"{100 * gain.value:+.1f}",
-        "" if gain is None else f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}",
-        _share(row.mean("domain_error")),
-        _share(row.mean("clean_error")),
-        _signed(row.mean("forgetting")),
-        _share(row.mean("ece")),
-        _share(row.mean("dominant_share")),
-        _number(row.mean("forwards_per_sample")),
-        _number(row.mean("backwards_per_sample")),
-        _number(row.mean("ms_per_sample")),
+        row["method"],
+        f"{_share(error[0])} ({100 * error[1]:.1f} to {100 * error[2]:.1f})",
+        "" if gain is None else f"{_signed(gain[0])} ({_signed(gain[1])} to {_signed(gain[2])})",
+        _share(means["domain_error"]),
+        _share(means["clean_error"]),
+        _signed(means["forgetting"]),
+        _share(means["ece"]),
+        _signed(means["calibration_drift"]),
+        _share(means["dominant_share"]),
+    )
+
+
+def _cost(row: Plain) -> tuple[str, ...]:
+    means = row["means"]
+    return (
+        row["method"],
+        _number(means["forwards_per_sample"]),
+        _number(means["backwards_per_sample"]),
+        f"{means['updates']:,.0f}",
+        f"{means['skipped']:,.0f}",
+        _number(means["ms_per_sample"]),
+        *(f"{means[name] / 1000:,.1f}" for name in ("state_bytes", "graph_bytes")),
     )
 
 

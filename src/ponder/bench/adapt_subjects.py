@@ -7,16 +7,18 @@ Cost: reading; reference models are trained once, in a minute or two. Needs: the
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ponder.core.errors import BadInput, UnknownName
-from ponder.core.registry import need
+from ponder.bench.adapt_arrays import read_arrays
+from ponder.bench.adapt_device import moved
+from ponder.core.errors import BadInput, PonderError, UnknownName
 from ponder.tasks.streams import Domain
 
 __all__ = ["REFERENCES", "Subject", "read_subject", "reference_subject"]
@@ -35,6 +37,7 @@ class Subject:
         given: what single methods need beside the model, by adapter and setting ("t3_merging.expert"), or by the
             setting alone for all that have it.
         moving: makers of domains that follow each other without a jump, by the stream's name: "gradual", "changing".
+        recorded: (domain, row) of each sample in the order of the stream "recorded"; by default domain after domain.
         facts: how it came to be, for people.
     """
 
@@ -45,6 +48,7 @@ class Subject:
     source: Sequence[tuple[Any, Any]] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
     moving: Mapping[str, Callable[[], Sequence[Domain]]] = field(default_factory=dict)
+    recorded: tuple[tuple[int, int], ...] = ()
     facts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -55,31 +59,68 @@ class Subject:
         """Return a copy of the model."""
         return deepcopy(self.model)
 
+    def on(self, device: Any) -> Subject:
+        """Return it with its model, source data and what methods are given on a device; the model itself stays put."""
+        made = self.model, dict(self.given)
+        if {str(weight.device) for weight in self.model.parameters()} - {str(device)}:
+            made = deepcopy(made)
+        model, given = moved(made, device)
+        return replace(self, model=model, given=given, source=moved(list(self.source), device))
+
 
 def read_subject(spec: str, data: Path | None = None) -> Subject:
     """Return what `module:function` makes, or a reference subject by its name.
 
     Raises:
-        BadInput: the function cannot be found, or returns neither a subject nor a model with data.
+        BadInput: the function cannot be found or fails, or returns neither a subject nor a model with data.
     """
     if ":" not in spec:
+        if data is not None:
+            raise BadInput(f"{spec!r} brings its own data: --data belongs to a model of yours, as MODULE:FUNCTION")
         return reference_subject(spec)
+    made = _made(spec)
+    if isinstance(made, Subject):
+        if data is not None:
+            raise BadInput(f"{spec} returns a Subject, which has its own data: leave --data out, or return the model")
+        return made
+    if not hasattr(made, "named_parameters"):
+        raise BadInput(f"{spec} must return a Subject or a torch.nn.Module, not {type(made).__name__}")
+    if data is None:
+        raise BadInput(f"{spec} returns a model only: give its test data with --data FILE.npz")
+    held = read_arrays(data, made)
+    return Subject(
+        name=spec,
+        model=made,
+        domains=held.domains,
+        clean=held.clean,
+        source=held.source,
+        recorded=held.recorded,
+        facts=held.facts,
+    )
+
+
+def _made(spec: str) -> Any:
+    """Call a user's function."""
     module, _, name = spec.partition(":")
+    if not module or not name:
+        raise BadInput(f"a model of yours reads MODULE:FUNCTION, got {spec!r}")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)  # a module beside the user
     try:
         make = getattr(importlib.import_module(module), name)
     except (ModuleNotFoundError, AttributeError) as err:
-        raise BadInput(f"cannot find {spec!r}: {err}") from err
-    made = make()
-    if isinstance(made, Subject):
-        return made
-    if not hasattr(made, "named_parameters"):
-        raise BadInput(f"{spec} must return a Subject or a torch.nn.Module, not a {type(made).__name__}")
-    if data is None:
-        raise BadInput(f"{spec} returns a model only: give its test data with --data FILE.npz")
-    return _from_file(spec, made, data)
+        raise BadInput(f"cannot find {spec!r}: {err} (modules are sought in {here} and among those installed)") from err
+    except Exception as err:  # a user's module may raise anything
+        raise BadInput(f"cannot import {module!r}: {type(err).__name__}: {err}") from err
+    if not callable(make):
+        raise BadInput(f"{spec} must be a function that returns a model, not {type(make).__name__}")
+    try:
+        return make()
+    except PonderError:
+        raise
+    except Exception as err:
+        raise BadInput(f"{spec}() failed, called without arguments: {type(err).__name__}: {err}") from err
 
 
 def reference_subject(name: str) -> Subject:
@@ -89,7 +130,12 @@ def reference_subject(name: str) -> Subject:
         UnknownName: there is none of this name.
     """
     if name not in REFERENCES:
-        raise UnknownName(f"no reference model is called {name!r}. There are: {', '.join(REFERENCES)}.")
+        close = difflib.get_close_matches(name, REFERENCES, n=1, cutoff=0.5)
+        near = f" Did you mean {close[0]!r}?" if close else ""
+        raise UnknownName(
+            f"no reference model is called {name!r}.{near} There are: {', '.join(REFERENCES)}; "
+            "a model of yours reads MODULE:FUNCTION."
+        )
     return REFERENCES[name]()
 
 
@@ -196,8 +242,8 @@ def _signals() -> Subject:
         source=list(zip(learnt.split(64), labels.split(64), strict=True)),
         given={"merl.classes": rich, "merl.encoder": "towers", "adanpc.head": "towers.signal_map"},
         facts=(
-            "two towers on drawn electrocardiograms (no patient's) and their reports; source: prompts of bare names; "
-            "merl: prompts with the phrases of the vocabulary; one condition a record",
+            "two towers on electrocardiograms simulated by neurokit2 (no patient's) and their reports; source: prompts "
+            "of bare names; merl: prompts with the phrases of the vocabulary; one condition a record",
         ),
     )
 
@@ -218,41 +264,6 @@ def _zero_shot(model: Any, classes: Any) -> Any:
             return self.logit_scale.exp() * torch.nn.functional.normalize(features, dim=-1) @ self.classes.T
 
     return ZeroShot().eval()
-
-
-def _from_file(spec: str, model: Any, data: Path) -> Subject:
-    np = need("numpy", extra="bench", feature="data from a file")
-    torch = need("torch", extra="torch", feature="adaptation at test time")
-    try:
-        with np.load(data, allow_pickle=False) as file:
-            held = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as err:
-        raise BadInput(f"cannot read {str(data)!r} as arrays (.npz): {err}") from err
-    if not {"x", "y"} <= held.keys() or len(held["x"]) != len(held["y"]) or not len(held["x"]):
-        raise BadInput(f"{str(data)!r} needs arrays x and y of one length, at least 1")
-
-    def batches(part: str) -> list[tuple[Any, Any]]:
-        if f"{part}_x" not in held:
-            return []
-        x, y = (torch.from_numpy(held[f"{part}_{axis}"]) for axis in "xy")
-        return list(zip(x.split(64), y.split(64), strict=True))
-
-    names = held.get("domain", np.array(["test"] * len(held["y"]))).astype(str)
-    if len(names) != len(held["y"]):
-        raise BadInput(f"{str(data)!r} has {len(held['y'])} samples and {len(names)} domains")
-    order = list(dict.fromkeys(names.tolist()))
-    domains = [
-        Domain(name=name, x=torch.from_numpy(held["x"][names == name]), y=torch.from_numpy(held["y"][names == name]))
-        for name in order
-    ]
-    return Subject(
-        name=spec,
-        model=model,
-        domains=tuple(domains),
-        clean=batches("clean"),
-        source=batches("source"),
-        facts=(f"{spec}, {len(held['y'])} samples of {data.name}",),
-    )
 
 
 _KINDS = ("gaussian_noise", "defocus_blur", "fog", "contrast", "pixelate")

@@ -11,7 +11,10 @@ __all__ = ["report"]
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUNS...", help="Folders of runs, or files of rows.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUNS...", help="Folders of runs or of `ponder adapt bench`, or files of rows."),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The page.")] = Path("report.html"),
     figures: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write the pictures here too, each as a file of its own.")
@@ -25,6 +28,7 @@ def report(
     """Write the report of recorded runs. It has curves, what pays, difficulty, costs by role, laws and prompts."""
     from dataclasses import replace
 
+    from ponder.bench.adapt_report import read_comparisons, with_comparisons
     from ponder.bench.picture_files import write_pictures
     from ponder.bench.recorded_runs import read_runs
     from ponder.bench.report_sections import front_section, laws_section, metrics_section
@@ -33,16 +37,21 @@ def report(
     from ponder.cli.console import plural, tell
     from ponder.core.errors import BadInput
 
-    found = read_runs(runs)
+    adapted = read_comparisons(runs)
+    found = read_runs([path for path in runs if path not in adapted])
     if family:
         found = replace(found, rows=tuple(row for row in found.rows if row.family in family))
-    study = run_report(found, more=(front_section, metrics_section, laws_section), traces=traces, seed=seed)
+    more = (front_section, metrics_section, laws_section)
+    only = len(adapted) == len(runs)
+    told = None if only else run_report(found, more=more, traces=traces, seed=seed)
+    study = with_comparisons(told, list(adapted.values()))
     try:
         out.write_text(render_page(study), encoding="utf-8")
         if markdown is not None:
             markdown.write_text(render_markdown(study), encoding="utf-8")
     except OSError as err:
         raise BadInput(f"cannot write the report: {err}") from err
-    tell(f"{plural(len(found.rows), 'run')} -> {out}")
+    counted = len(found.rows) + sum(len(row["runs"]) for data in adapted.values() for row in data["rows"])
+    tell(f"{plural(counted, 'run')} -> {out}")
     if figures is not None:
         tell(f"{plural(len(write_pictures(study, figures, png=png)), 'picture')} -> {figures}")

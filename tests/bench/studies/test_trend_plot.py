@@ -35,3 +35,12 @@ def test_what_lies_outside_is_drawn_at_the_edge():
         drawn(Scatter(label="a", line=((0, 0), (1, 1))), Scatter(label="b", line=((0, -1), (1, 3))))
     )
     assert inside == outside
+
+
+def test_parts_of_the_axis_have_borders_between_them_and_numbers_where_there_is_room():
+    parts = [(0.5, "fog"), (0.49, "snow & ice"), (0.01, "thin")]
+    series = [Scatter(label="up", line=((0.0, 0.0), (1.0, 1.0)))]
+    picture = ElementTree.fromstring(draw_trends(series, parts, title="t", x="x", y="y"))
+    plain = ElementTree.fromstring(draw_trends(series, title="t", x="x", y="y"))
+    assert [node.text for node in picture.iter("title")][:2] == ["1: fog", "2: snow & ice"]
+    assert len(list(picture.iter("path"))) - len(list(plain.iter("path"))) == 2

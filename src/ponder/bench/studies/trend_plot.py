@@ -17,6 +17,7 @@ __all__ = ["Scatter", "draw_trends"]
 
 _WIDTH, _HEIGHT = 480, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 20, 28, 46
+_ROOM = 14  # units that a number needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +35,15 @@ class Scatter:
     line: tuple[tuple[float, float], ...] = ()
 
 
-def draw_trends(series: Sequence[Scatter], *, title: str, x: str, y: str) -> str:
+def draw_trends(
+    series: Sequence[Scatter], parts_of_x: Sequence[tuple[float, str]] = (), /, *, title: str, x: str, y: str
+) -> str:
     """Return the picture.
 
     Args:
         series: at least one.
+        parts_of_x: shares of the horizontal axis one after the other, with their names: borders are drawn, and a number
+            where there is room; the name shows under the pointer.
         title: description for those who cannot see it.
         x: what the horizontal axis is.
         y: what the vertical one is.
@@ -51,6 +56,7 @@ def draw_trends(series: Sequence[Scatter], *, title: str, x: str, y: str) -> str
         parts.append(f'<path class="grid" d="M{_x(share):.1f} {_y(0):.1f}v5"/>')
         place = f'x="{_x(share):.1f}" y="{_y(0) + 18:.1f}" text-anchor="middle"'
         parts.append(f'<text class="tick" {place}>{name}</text>')
+    parts += _borders(parts_of_x)
     for number, shown in enumerate(series):
         parts.append(f'<g class="curve c{number % COLOURS}">')
         if len(shown.line) > 1:
@@ -67,6 +73,20 @@ def draw_trends(series: Sequence[Scatter], *, title: str, x: str, y: str) -> str
     place = f'x="{middle:.0f}" y="{_HEIGHT - 8}" text-anchor="middle"'
     parts.append(f'<text class="label" {place}>{html.escape(x)}</text></svg>')
     return "".join(parts)
+
+
+def _borders(parts_of_x: Sequence[tuple[float, str]]) -> list[str]:
+    found, at = [], 0.0
+    for number, (share, name) in enumerate(parts_of_x, 1):
+        left, right = _x(at), _x(at + share)
+        note = f"<title>{number}: {html.escape(name)}</title>"
+        if right - left >= _ROOM:
+            place = f'x="{(left + right) / 2:.1f}" y="{_TOP - 4}" text-anchor="middle"'
+            found.append(f'<text class="tick" {place}>{number}{note}</text>')
+        if number < len(parts_of_x):
+            found.append(f'<path class="grid" stroke-dasharray="3 3" d="M{right:.1f} {_y(1):.1f}V{_y(0):.1f}"/>')
+        at += share
+    return found
 
 
 def _x(share: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -115,7 +116,7 @@ def test_gradient_of_the_penalty_is_twice_weight_importance_distance() -> None:
     adapter._hold()
     penalty = 7.0 * sum((adapter.importance[n] * (p - origin[n]).square()).sum() for n, p in adapter.parameters.items())
     wanted = torch.autograd.grad(penalty, list(adapter.parameters.values()))
-    assert float(adapter.evidence["penalty"]) == pytest.approx(float(penalty.detach()), rel=1e-5)
+    assert adapter.penalty() == pytest.approx(float(penalty.detach()), rel=1e-5)
     for (name, point), gradient in zip(adapter.parameters.items(), wanted, strict=True):
         assert point.grad is not None
         assert torch.allclose(point.grad, gradient + (1.0 if name == "1.bias" else 0.0), rtol=1e-4)
@@ -214,3 +215,23 @@ def test_importance_of_a_parameter_that_plays_no_part_is_zero() -> None:
     found = fisher_information(model, {"idle": idle, "bias": model[0].bias}, [rows(FIRST)])
     assert found["idle"].tolist() == [0, 0]
     assert found["bias"].sum() > 0
+
+
+def test_layers_that_were_kept_change_no_number_and_save_their_work() -> None:
+    import torch
+
+    from tests.engines.test_kept_layers import convolutions, count_products
+
+    stream = [torch.randn(8, 2, 9, 9, generator=torch.Generator().manual_seed(seed)) for seed in range(12)]
+    model, products, results = convolutions(), [], []
+    for keeps in (True, False):
+        adapter = adapt.ETA(deepcopy(model), lr=1e-3)
+        adapter._margin = 1.0
+        adapter._filter = lambda logits: (logits[:, 0] > logits[:, 0].median()).nonzero().squeeze(1)  # type: ignore[method-assign]
+        adapter._kept = adapter._kept if keeps else None
+        with count_products() as counted:
+            results.append([adapter(x) for x in stream])
+        products.append(counted[0])
+        assert adapter.cost.backward_samples == 48
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(*results, strict=True))
+    assert products == [12 * (3 + 1), 12 * (6 + 1)], "one more each is the product in the backward pass"

@@ -123,7 +123,13 @@ def pictures(data: Data, shares: tuple[float, ...] | None = None) -> tuple[Pictu
 
 
 def reference_model(
-    kind: Kind, data: Data = "shapes", *, shares: tuple[float, ...] | None = None, seed: int = 0
+    kind: Kind,
+    data: Data = "shapes",
+    *,
+    shares: tuple[float, ...] | None = None,
+    width: int = 16,
+    smoothing: float = 0.0,
+    seed: int = 0,
 ) -> Reference:
     """Return a model, trained the first time and read from the user's cache afterwards.
 
@@ -131,6 +137,9 @@ def reference_model(
         kind: "conv_bn", "conv_gn" or "vit_ln".
         data: "shapes" or "digits".
         shares: of classes in the training data, for label shift (shapes only).
+        width: channels of a conv net's first block; the ViT has one size.
+        smoothing: of the labels in training, in [0, 1). Without it these nets are sure of almost all they see, right or
+            wrong; with 0.1, as large ViTs are trained, the entropy of a prediction tells something of its truth.
         seed: of weights and batches.
 
     Raises:
@@ -143,13 +152,16 @@ def reference_model(
     train, test = pictures(data, shares)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "reference", kind))
-        model = TinyViT() if kind == "vit_ln" else ConvNet("batch" if kind == "conv_bn" else "group")
+        norm: Literal["batch", "group"] = "batch" if kind == "conv_bn" else "group"
+        model = TinyViT() if kind == "vit_ln" else ConvNet(norm, width=width)
     tag = f"{derive_seed(0, json.dumps(shares)):x}" if shares else "even"
-    file = cache_directory() / "reference" / f"{kind}-{data}-{tag}-{seed}-v{_VERSION}.safetensors"
+    made = ("" if kind == "vit_ln" or width == 16 else f"-w{width}") + (f"-s{smoothing:g}" if smoothing else "")
+    file = cache_directory() / "reference" / f"{kind}{made}-{data}-{tag}-{seed}-v{_VERSION}.safetensors"
     if file.is_file():
         model.load_state_dict(load_file(file))
     else:
-        _train(model, train, seed, epochs=(24 if kind == "vit_ln" else 8) * (3 if data == "digits" else 1))
+        epochs = (24 if kind == "vit_ln" else 8) * (3 if data == "digits" else 1)
+        _train(model, train, seed, epochs=epochs, smoothing=smoothing)
         file.parent.mkdir(parents=True, exist_ok=True)
         scratch = file.with_suffix(f".{torch.initial_seed() % 997}.part")
         save_file(model.state_dict(), scratch)
@@ -158,7 +170,7 @@ def reference_model(
     return Reference(model=model, train=train, test=test, accuracy=_accuracy(model, test))
 
 
-def _train(model: nn.Module, train: Pictures, seed: int, epochs: int) -> None:
+def _train(model: nn.Module, train: Pictures, seed: int, epochs: int, smoothing: float) -> None:
     generator = torch.Generator().manual_seed(derive_seed(seed, "reference", "batches"))
     with torch.inference_mode(mode=False), torch.enable_grad():
         model.train()
@@ -169,7 +181,8 @@ def _train(model: nn.Module, train: Pictures, seed: int, epochs: int) -> None:
             order = torch.randperm(len(train.x), generator=generator)
             for at in range(0, 64 * (len(order) // 64), 64):
                 rows = order[at : at + 64]
-                loss = nn.functional.cross_entropy(model(_vary(train.x[rows], generator)), train.y[rows])
+                logits = model(_vary(train.x[rows], generator))
+                loss = nn.functional.cross_entropy(logits, train.y[rows], label_smoothing=smoothing)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -99,21 +100,32 @@ class ETA(GradientAdapter):
         super()._remember(memory)
         self._average, self.reliable, self.selected = memory["average"], memory["reliable"], memory["selected"]
 
-    def _step(self, x: Any) -> Tensor:
+    def _configure(self) -> None:
+        super()._configure()
         free = self.parity == "paper" and not self._batch_bound
-        alone = self.backward == "selected" or (self.backward == "auto" and free)
-        logits = self._predict(x) if alone else self._forward(x)
+        self._alone = self.backward == "selected" or (self.backward == "auto" and free)
+        self._kept = None
+        if self._alone and not self._batch_bound:
+            from ponder.engines._kept_layers import KeptLayers
+
+            self._kept = KeptLayers(self._module)
+
+    def _step(self, x: Any) -> Tensor:
+        whole = rows_of(x)
+        with self._kept.first() if self._kept else nullcontext():
+            logits = self._predict(x) if self._alone else self._forward(x)
         chosen = self._filter(logits.detach())
         rows = len(chosen)
-        self._watch(rows, rows_of(x))
-        if rows == 0 or (alone and rows == 1 and self._flat_norms):
+        self._watch(rows, whole)
+        if rows == 0 or (self._alone and rows == 1 and self._flat_norms):
             self.cost.skipped += rows
             return logits.detach()
-        if alone:
-            part = entropies(self._forward(take(x, chosen) if rows < rows_of(x) else x))
+        if self._alone:
+            with self._kept.again(chosen, whole) if self._kept else nullcontext():
+                part = entropies(self._forward(take(x, chosen) if rows < whole else x))
             loss = self._weigh(part)
         else:
-            loss, rows = self._weigh(entropies(logits)[chosen]), rows_of(x)
+            loss, rows = self._weigh(entropies(logits)[chosen]), whole
         self.evidence["loss"] = loss.detach()
         if self._backward(loss, rows):
             self._hold()
@@ -122,6 +134,8 @@ class ETA(GradientAdapter):
 
     def _filter(self, logits: Tensor) -> Tensor:
         """Return the rows (K,) to learn from; update average and counts."""
+        import torch
+
         classes = logits.shape[1]
         margin = entropy_margin(classes) if self.margin is None else self.margin
         limit = similarity_margin(classes) if self.similarity is None else self.similarity
@@ -132,13 +146,13 @@ class ETA(GradientAdapter):
         reliable = found < margin
         chosen, cosines = reliable, None
         if self._average is not None:
-            cosines = probabilities @ self._average / (probabilities.norm(dim=1) * self._average.norm())
+            cosines = torch.nn.functional.cosine_similarity(probabilities, self._average[None])
             chosen = reliable & (cosines.abs() < limit)
         self.reliable += int(reliable.sum())
         rows = chosen.nonzero().squeeze(1)
         if count := len(rows):
             mean = probabilities[rows].mean(0)
-            self._average = mean if self._average is None else 0.9 * self._average + 0.1 * mean
+            self._average = mean if self._average is None else self._average.lerp(mean, 0.1)
             self.selected += count
         self.evidence = {"entropy": found, "reliable": reliable, "cosine": cosines, "selected": chosen, "loss": None}
         return rows
@@ -205,34 +219,34 @@ class EATA(ETA):
         super()._configure()
         self.importance = fisher_information(self._module, self.parameters, self.source or (), each=self.fisher)
         self.source = None  # read once; nothing of it is kept
-        self._origin = _flat(self.parameters)
-        self._stiffness = 2 * self.fisher_weight * _flat(self.importance)
+        # By parameter: where it was, and 2 b w.
+        self._springs = {
+            name: (point.detach().clone(), 2 * self.fisher_weight * self.importance[name])
+            for name, point in self.parameters.items()
+        }
 
     def _hold(self) -> None:
         """Add the penalty's gradient, 2 b w (p - p0): written out, it needs no graph over every parameter."""
         import torch
 
         if not self.fisher_weight:
-            self.evidence["penalty"] = 0.0
             return
         with torch.no_grad():
-            points = list(self.parameters.values())
-            flat = torch.cat([point.flatten() for point in points])
-            away = flat - self._origin
-            pull = self._stiffness * away
-            self.evidence["penalty"] = (pull * away).sum() / 2
-            for point, part in zip(points, pull.split([point.numel() for point in points]), strict=True):
+            for name, point in self.parameters.items():
+                origin, stiffness = self._springs[name]
                 if point.grad is None:
-                    point.grad = part.view_as(point).to(point.dtype, copy=True)
-                else:
-                    point.grad.add_(part.view_as(point))
+                    point.grad = torch.zeros_like(point)
+                point.grad.addcmul_(stiffness, point - origin)
 
+    def penalty(self) -> float:
+        """Return the penalty where the parameters are now, b sum(w (p - p0)^2), in nats (equation 8)."""
+        import torch
 
-def _flat(parts: dict[str, Any]) -> Tensor:
-    """Return a copy of all parts in one row."""
-    import torch
-
-    return torch.cat([part.detach().flatten() for part in parts.values()])
+        with torch.no_grad():
+            return sum(
+                float((stiffness * (self.parameters[name] - origin).square()).sum()) / 2
+                for name, (origin, stiffness) in self._springs.items()
+            )
 
 
 def fisher_information(

@@ -160,8 +160,120 @@ def test_it_guards_adapters_in_adapters() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"every": 0}, {"window": 0}, {"rest": -1}, {"drift": 0.0}, {"concentration": 1.5}, {"gap": 0.5}],
+    [{"every": 0}, {"window": 0}, {"rest": -1}, {"drift": 0.0}, {"concentration": 1.5}, {"gap": 0.5}, {"rise": 0.5}],
 )
 def test_wrong_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         adapt.Guard(adapt.Source(trained()), **settings)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_loss_that_rises_over_the_sources_is_taken_back(seed: int) -> None:
+    """Weights that drift at random keep all classes in use: only the average loss tells."""
+    import torch
+
+    class Drift(torch.optim.SGD):  # type: ignore[misc]  # torch is not typed here
+        def step(self, closure: Any = None) -> None:
+            for group in self.param_groups:
+                for point in group["params"]:
+                    point.data.add_(0.2 * torch.randn(point.shape, generator=noise))
+
+    def tent(model: Any) -> Any:
+        return adapt.Tent(model, optimizer=lambda points: Drift(points, lr=0.1))
+
+    noise = torch.Generator().manual_seed(seed)
+    free = run(tent, "iid")
+    noise.manual_seed(seed)
+    guard = adapt.Guard(tent(deepcopy(trained())))
+    kept = adapt.run_stream(guard, stream("iid"))
+    source = run(adapt.Source, "iid")
+    assert free.error > source.error + 0.15
+    assert any("average loss" in alarm.reason for alarm in guard.alarms)
+    assert kept.error < source.error + 0.07
+
+
+@pytest.mark.parametrize(("batch", "lr", "count"), [(64, 0.05, 2000), (16, 0.01, 2000), (1, 0.001, 600)])
+def test_shuffled_streams_raise_no_alarm_on_fresh_seeds(batch: int, lr: float, count: int) -> None:
+    for seed in (51, 52, 53):
+        x, y = world(count, seed=seed, shift=1.0)
+        made = adapt.make_stream([adapt.Domain(name="s", x=x, y=y)], labels="iid", batch=batch)
+        guard = adapt.Guard(adapt.Tent(deepcopy(trained()), lr=lr))
+        plain = adapt.Tent(deepcopy(trained()), lr=lr)
+        assert adapt.run_stream(guard, made).predictions == adapt.run_stream(plain, made).predictions
+        assert guard.alarms == []
+        assert guard.abstained == 0
+
+
+def test_one_bad_row_in_each_batch_does_not_blind_it() -> None:
+    """ETA leaves bad rows out and learns from the others, so the guard must go on watching these."""
+    guard = adapt.Guard(adapt.ETA(deepcopy(trained()), lr=2.0, margin=9.0, similarity=2.0))
+    for x in world(64 * 40, seed=6, shift=1.0)[0].split(64):
+        x[0] = float("nan")
+        guard(x)
+    assert guard.alarms
+
+
+def test_batches_of_nothing_readable_are_no_stretch_of_one_label() -> None:
+    guard = adapt.Guard(adapt.Tent(deepcopy(trained()), lr=0.01))
+    x, _ = world(64 * 8, seed=4, shift=1.0)
+    for at, batch in enumerate(x.split(64)):
+        guard(batch * float("nan") if at % 4 == 0 else batch)
+    assert guard.abstained == 0
+    assert guard.cost.updates == 6
+
+
+def test_a_class_shut_out_by_an_infinite_logit_is_watched_all_the_same() -> None:
+    import torch
+
+    class Masked(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = deepcopy(trained())
+
+        def forward(self, x: Any) -> Any:
+            return self.net(x).index_fill(1, torch.tensor([9]), float("-inf"))
+
+    guard = adapt.Guard(adapt.Source(Masked()))
+    guard(world(64, seed=4)[0])
+    assert len(guard.state_dict()["memory"]["guard"]["seen"]) == 64
+    assert all(row[2] == row[2] for row in guard.state_dict()["memory"]["guard"]["seen"])
+
+
+def test_its_state_is_read_by_a_safe_load_after_an_alarm() -> None:
+    import io
+
+    import torch
+
+    one, two = (adapt.Guard(adapt.Tent(deepcopy(trained()), lr=0.3), rest=2) for _ in range(2))
+    adapt.run_stream(one, stream("iid", 300, batch=1))
+    assert one.alarms
+    file = io.BytesIO()
+    torch.save(one.state_dict(), file)
+    file.seek(0)
+    two.load_state_dict(torch.load(file, weights_only=True))
+    assert two.alarms == one.alarms
+    x, _ = world(64, seed=4, shift=1.0)
+    assert all(one(part).equal(two(part)) for part in x.split(4))
+
+
+def test_a_memory_that_votes_is_compared_with_the_sources_memory() -> None:
+    labelled = [world(500, seed=1)]
+    guard = adapt.Guard(adapt.AdaNPC(deepcopy(trained()), source=labelled, margin=0.0))
+    x, _ = world(64, seed=4, shift=1.0)
+    fresh = adapt.AdaNPC(deepcopy(trained()), source=labelled, margin=0.0)
+    with fresh.frozen():
+        wanted = fresh(x)
+    for part in world(640, seed=5, shift=1.0, only=3)[0].split(64):
+        guard.host(part)
+    size = guard.host.size  # type: ignore[attr-defined]
+    assert guard.source_logits(x).equal(wanted)
+    assert guard.host.size == size > 500  # type: ignore[attr-defined]
+
+
+def test_batches_without_an_update_are_counted_as_skipped() -> None:
+    x, _ = world(640, seed=3, only=4)
+    guard = adapt.Guard(adapt.Tent(deepcopy(trained()), lr=0.1))
+    for batch in x.split(64):
+        guard(batch)
+    assert guard.cost.skipped == guard.abstained > 0
+    assert guard.cost.skipped + guard.cost.updates == 10

@@ -329,3 +329,166 @@ def test_settings_are_plain_values() -> None:
 
 def test_state_bytes_count_the_copy_for_reset() -> None:
     assert adapt.Tent(toys().mlp()).state_bytes() == 4 * 16 * 4
+
+
+def labelled() -> list[Any]:
+    import torch
+
+    return [(x, torch.arange(8) % 4) for x in toys().batches(seed=5)]
+
+
+def nests() -> dict[str, Any]:
+    net = toys().mlp
+    return {
+        "guard of label shift of EATA": lambda: adapt.Guard(
+            adapt.LabelShift(adapt.EATA(net(), lr=0.05, source=labelled()), source=labelled(), training=20)
+        ),
+        "window of guard": lambda: adapt.SlidingWindow(adapt.Guard(adapt.Tent(net(), lr=0.5)), window=12),
+        "adam": lambda: adapt.Tent(net(), lr=0.05, optimizer="adam"),
+        "batch norm": lambda: adapt.BatchNorm(toys().mlp("batch")),
+    }
+
+
+@pytest.mark.parametrize("kind", ["guard of label shift of EATA", "window of guard", "adam", "batch norm"])
+@pytest.mark.parametrize("way", ["file", "copy", "pickle", "inference"])
+def test_nests_continue_from_files_copies_and_pickles_bit_by_bit(kind: str, way: str) -> None:
+    import io
+    import pickle
+
+    import torch
+
+    make = nests()[kind]
+    first, xs = make(), toys().batches(10)
+    if way == "inference":
+        with torch.inference_mode():
+            for x in toys().batches(10)[:5]:
+                first(x)
+            state = first.state_dict()
+    else:
+        for x in xs[:5]:
+            first(x)
+        state = first.state_dict()
+    if way == "copy":
+        second = deepcopy(first)
+    elif way == "pickle":
+        second = pickle.loads(pickle.dumps(first))
+    else:
+        file = io.BytesIO()
+        torch.save(state, file)
+        file.seek(0)
+        second = make()
+        second.load_state_dict(torch.load(file, weights_only=True))
+    assert second._module is not first._module
+    assert all(first(x).equal(second(x)) for x in xs[5:])
+    before, training = copy_of(first._module), [m.training for m in first._module.modules()]
+    second.restore()
+    assert toys().same_state(before, first._module.state_dict()), "a copy undoes nothing in the first"
+    assert [m.training for m in first._module.modules()] == training
+    assert all(m.training for m in second._module.modules())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in second._module.modules())
+
+
+@pytest.mark.parametrize(("kind", "select"), [("tent", "all"), ("eta", "all")])
+def test_a_stream_in_one_autocast_region_uses_no_old_casts(kind: str, select: str) -> None:
+    import torch
+
+    def make() -> Any:
+        more = {"margin": 9.0, "similarity": 2.0} if kind == "eta" else {}
+        return {"tent": adapt.Tent, "eta": adapt.ETA}[kind](toys().mlp(), lr=0.1, select=select, **more)
+
+    one, each = make(), make()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        together = [one(x) for x in toys().batches()]
+    for x, logits in zip(toys().batches(), together, strict=True):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert each(x).equal(logits)
+
+
+def test_hooks_are_seen_by_a_compiled_model_that_has_run_before() -> None:
+    import torch
+
+    x = toys().batches(1, 8, shape=(3, 6, 6))[0]
+    torch._dynamo.reset()
+    compiled = torch.compile(toys().ConvToy().eval(), backend="eager")
+    with torch.no_grad():
+        compiled(x)
+    assert adapt.BatchNorm(compiled)(x).allclose(adapt.BatchNorm(toys().ConvToy())(x), atol=1e-6)
+
+
+def test_state_of_a_compiled_model_fits_the_plain_one() -> None:
+    import torch
+
+    plain = adapt.Tent(toys().ConvToy(), batch_statistics=False)
+    compiled = adapt.Tent(torch.compile(toys().ConvToy(), backend="eager"), batch_statistics=False)
+    plain.load_state_dict(compiled.state_dict())
+    low = plain.state_dict()
+    low["tensors"] = {name: tensor.double() for name, tensor in low["tensors"].items()}
+    with pytest.raises(BadInput, match="another model"):
+        plain.load_state_dict(low)
+
+
+@pytest.mark.parametrize("bad", [3, None, [[0.0] * 8], {"x": 3}, "words"])
+@pytest.mark.parametrize("kind", [adapt.Tent, adapt.SlidingWindow])
+def test_what_is_no_batch_of_tensors_is_refused(kind: Any, bad: Any) -> None:
+    with pytest.raises(BadInput, match="a batch is a tensor"):
+        kind(toys().mlp())(bad)
+
+
+def test_one_logit_lazy_layers_and_lost_rows_are_refused_with_advice() -> None:
+    import torch
+
+    x = toys().batches()[0]
+    with pytest.raises(BadInput, match="give two"):
+        adapt.Source(lambda x: x[:, :1])(x)
+    with pytest.raises(BadInput, match="3 rows of logits from a batch of 8"):
+        adapt.Source(lambda x: x[:3])(x)
+    with pytest.raises(BadInput, match="run it on one batch"):
+        adapt.Tent(torch.nn.Sequential(torch.nn.LazyLinear(8), torch.nn.LayerNorm(8)))
+    assert adapt.Source(lambda x: {"logits": x})(x).equal(x)
+
+
+def test_training_mode_that_a_loop_turns_on_is_turned_off_again() -> None:
+    model = toys().mlp(dropout=0.9).eval()
+    adapter = adapt.Source(model)
+    x = toys().batches()[0]
+    wanted = adapter(x)
+    model.train()
+    assert adapter(x).equal(wanted)
+    adapter.restore()
+    assert not model.training
+
+
+def test_a_model_bears_one_adapter_that_changes_it() -> None:
+    model = toys().mlp("batch")
+    first = adapt.Tent(model)
+    with pytest.raises(ConfigError, match="restore"):
+        adapt.BatchNorm(model)
+    first.restore()
+    second = adapt.BatchNorm(model)
+    second.restore()
+    assert model.training
+
+
+def test_a_plugin_on_a_plain_model_takes_no_settings_of_the_adapter_inside() -> None:
+    with pytest.raises(ConfigError, match="adapter inside"):
+        adapt.SlidingWindow(toys().mlp(), episodic=True)
+    model = toys().mlp()
+    with pytest.raises(BadInput):
+        adapt.LabelShift(model, source_prior=[1.0], correction="posthoc")
+    assert model.training, "a plug-in that failed leaves the model as it came"
+
+
+def test_patterns_name_the_model_inside_a_data_parallel_one() -> None:
+    import torch
+
+    names = list(adapt.select_parameters(torch.nn.DataParallel(toys().mlp()), select="1"))
+    assert names == ["1.weight", "1.bias"]
+    assert list(adapt.select_parameters(torch.nn.ModuleDict({"module": toys().mlp()}), select="module.1")) == [
+        "module.1.weight",
+        "module.1.bias",
+    ]
+
+
+def test_parameters_in_16_bits_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    adapt.Tent(toys().mlp().bfloat16())
+    assert "autocast" in caplog.text

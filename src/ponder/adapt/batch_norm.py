@@ -17,7 +17,7 @@ from ponder.core.access import Access
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.registry import adapters
 from ponder.engines.online import AccessLevel, Adapter, rows_of
-from ponder.engines.online_parameters import batch_norms
+from ponder.engines.online_parameters import batch_norms, claim
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,12 +56,13 @@ class BatchNorm(Adapter):
 
     def _configure(self) -> None:
         super()._configure()
+        claim(self._module, self._undo)
         norms = list(batch_norms(self._module))
         if not norms:
             raise BadInput("the model has no batch norm: there are no statistics to adapt")
         if bare := [name for name, norm in norms if norm.running_mean is None]:
             raise BadInput(f"{bare[0]} has no running statistics to start from")
-        self._source = {id(norm): (norm.running_mean.clone(), norm.running_var.clone()) for _, norm in norms}
+        self._source = {norm: (norm.running_mean.clone(), norm.running_var.clone()) for _, norm in norms}
         for _, norm in norms:
             for hook in (norm.register_forward_pre_hook(self._mix), norm.register_forward_hook(self._put_back)):
                 self._undo.callback(hook.remove)
@@ -71,7 +72,7 @@ class BatchNorm(Adapter):
         import torch
 
         x = inputs[0].detach()
-        mean, var = self._source[id(norm)]
+        mean, var = self._source[norm]
         share = self.alpha if self.prior is None else self._rows / (self.prior + self._rows)
         if share == 0:
             return
@@ -82,7 +83,7 @@ class BatchNorm(Adapter):
 
     def _put_back(self, norm: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         """Keep nothing of the batch."""
-        mean, var = self._source[id(norm)]
+        mean, var = self._source[norm]
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(var)
 

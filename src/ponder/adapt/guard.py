@@ -8,7 +8,8 @@ Cost: one more forward at each check (every 4th batch by default; each batch whe
 adapts after each window, and one forward more for a batch that is predicted again. Needs: nothing beyond the adapter
 inside.
 When: always, where nobody looks at the stream. When not: as a promise of
-accuracy: a model that gets worse and keeps using all classes, unsurely, is not seen.
+accuracy: a model that gets worse, keeps using all classes and stays as sure as the source, is not seen. What a plug-in
+inside does to logits (a label shift's prior) is part of both sides of the comparison.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections import deque
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from math import log
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ponder.core.access import Access
@@ -69,6 +71,9 @@ class Guard(Plugin):
         floor: running mean entropy (nats) that counts as collapse if the source's is at least `gap` times it; by
             default 0.2 ln C / ln 1000.
         gap: see floor, >= 1.
+        rise: how many times the source's running mean entropy the adapter's may be, >= 1, before it counts as collapse
+            (if it is also 0.04 ln C nats more). This mean is the loss that adapters by entropy lower: a moving average,
+            over checks, that keeps 0.8 of the old.
         rest: batches without updates after an alarm; by default as many as fill a window, at least 8. Doubled at each
             alarm before four windows without one have passed; the state goes back to the source then.
         alarms: what was seen.
@@ -82,6 +87,7 @@ class Guard(Plugin):
     concentration: float | None = None
     floor: float | None = None
     gap: float = 4.0
+    rise: float = 1.5
     rest: int | None = None
     alarms: list[Alarm] = field(init=False, default_factory=list)
     resting: int = field(init=False, default=0)
@@ -92,8 +98,8 @@ class Guard(Plugin):
             raise ConfigError(
                 f"every and window start at 1, rest at 0: got {self.every!r}, {self.window!r} and {self.rest!r}"
             )
-        if not 0 < self.drift <= 1 or not 0 < (self.concentration or 1) <= 1 or self.gap < 1:
-            raise ConfigError("drift and concentration are in (0, 1], gap is at least 1")
+        if not 0 < self.drift <= 1 or not 0 < (self.concentration or 1) <= 1 or min(self.gap, self.rise) < 1:
+            raise ConfigError("drift and concentration are in (0, 1], gap and rise are at least 1")
         self._batch = 0
         self._fresh_rows = 0  # compared since the last copy of the state or the last alarm
         self._windows = 0  # without an alarm since the last one
@@ -113,6 +119,7 @@ class Guard(Plugin):
         held = self.resting > 0 or self._narrow
         self.resting = max(0, self.resting - 1)
         self.abstained += held
+        self.cost.skipped += held
         logits = self._predict(x) if held else self.host(x)
         reason = self._broken(logits, source)
         self.evidence = {"abstained": held, "alarm": reason}
@@ -132,8 +139,10 @@ class Guard(Plugin):
 
     def _is_narrow(self, source: Tensor) -> bool:
         """Whether the source too sees hardly anything but one class in what came last."""
-        recent = [row[1] for row in self._seen] + source.argmax(1).tolist()
+        recent = [row[1] for row in self._seen] + source[_readable(source)].argmax(1).tolist()
         recent = recent[-max(len(source), self._size(source.shape[1]) // 2) :]
+        if not recent:
+            return False
         most = max(recent.count(label) for label in set(recent)) / len(recent)
         even = 1 / source.shape[1]
         limit = even + 0.6 * (1 - even) if self.concentration is None else self.concentration
@@ -141,11 +150,14 @@ class Guard(Plugin):
 
     def _broken(self, logits: Tensor, source: Tensor | None) -> str:
         """Say what is wrong, or nothing."""
-        if not bool(logits.isfinite().all()):
-            given = source is None or bool(source.isfinite().all())
-            return "predictions that are not finite" if given and self._weights_broken() else ""
-        if source is None or not bool(source.isfinite().all()):
+        good = _readable(logits)
+        given = good if source is None else _readable(source)
+        if not bool(good.all()) and (source is None or bool((given & ~good).any())) and self._weights_broken():
+            return "predictions that are not finite"
+        good = good & given
+        if source is None or not bool(good.any()):
             return ""
+        logits, source = logits[good], source[good]
         classes = logits.shape[1]
         found, yardstick = _entropy(logits), _entropy(source)
         self._seen.extend(
@@ -160,9 +172,12 @@ class Guard(Plugin):
         apart = max(_apart(list(self._seen), classes), _apart(latest, classes))
         if apart > self.drift:
             return f"classes are {apart:.2f} apart from the source's (limit {self.drift:g})"
+        now, then = self._entropies
+        if now > self.rise * then and now > then + 0.04 * log(classes):
+            return f"average loss (mean entropy) {now:.3f} is over {self.rise:g} times the source's {then:.3f}"
         low = reset_threshold(classes) if self.floor is None else self.floor
-        if self._entropies[0] < low and self._entropies[1] > self.gap * self._entropies[0]:
-            return f"mean entropy {self._entropies[0]:.3f} is below {low:.3f}, the source's is {self._entropies[1]:.3f}"
+        if now < low and then > self.gap * now:
+            return f"average loss (mean entropy) {now:.3f} is below {low:.3f}, the source's is {then:.3f}"
         return ""
 
     def _weights_broken(self) -> bool:
@@ -197,7 +212,7 @@ class Guard(Plugin):
             "narrow": self._narrow,
             "seen": list(self._seen),
             "entropies": self._entropies,
-            "alarms": list(self.alarms),
+            "alarms": [tuple(alarm) for alarm in self.alarms],  # plain, so that a safe load reads them
             "states": getattr(self, "_saved", None) and (self._saved, self._waiting),
         }
         return {**super()._memory(), "guard": own}
@@ -206,7 +221,8 @@ class Guard(Plugin):
         super()._remember(memory)
         own = memory["guard"]
         self._batch, self._fresh_rows, self._windows, self._strikes, self.resting, self.abstained = own["counts"]
-        self._narrow, self._entropies, self.alarms = own["narrow"], own["entropies"], own["alarms"]
+        self._narrow, self._entropies = own["narrow"], own["entropies"]
+        self.alarms = [Alarm(*alarm) for alarm in own["alarms"]]
         self._seen = deque(own["seen"])
         self._saved, self._waiting = own["states"] or (self._state(),) * 2
 
@@ -220,6 +236,12 @@ def _apart(rows: Sequence[tuple[int, int, float, float]], classes: int) -> float
     return total_variation(*shares) if max(shares[0]) > max(shares[1]) else 0.0
 
 
+def _readable(logits: Tensor) -> Tensor:
+    """Return which rows (B,) have a softmax: -inf shuts a class out, but not all of them; inf and nan spoil a row."""
+    return ~logits.softmax(1).isnan().any(1)
+
+
 def _entropy(logits: Tensor) -> Tensor:
     logs = logits.log_softmax(1)
-    return -(logs.exp() * logs).sum(1)
+    shares = logs.exp()
+    return -(shares * logs.masked_fill(shares == 0, 0.0)).sum(1)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ponder.core.access import Access
 from ponder.core.errors import ConfigError
@@ -48,6 +48,8 @@ class SlidingWindow(Plugin):
     every: int | None = None
     held: Any = field(init=False, default=None)
     _waiting: int = field(init=False, default=0)
+
+    tensors_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.window < 1 or (self.every is not None and self.every < 1):

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ponder.core.errors import AccessDenied, BadInput, ConfigError
 from ponder.core.registry import need
+from ponder.engines.online_parameters import Undo, plain_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +43,7 @@ class Cost:
         forwards, forward_samples: passes through the model, and rows in them.
         backwards, backward_samples: the same of backward passes; masked rows count, since they are computed.
         updates: optimiser steps.
-        skipped: updates that were due but not made: a loss that is not finite, or a guard that abstained.
+        skipped: updates that were due but not made: a loss that is not finite, or a batch on which a guard abstained.
         seconds: in calls of the adapter, by the wall clock; work that a GPU still has in its queue is not in it.
         pass_seconds: of them, in forward and backward passes.
         step_seconds: of them, in optimiser steps.
@@ -70,12 +71,17 @@ class Adapter:
     """Calls a classifier and may adapt it; on its own, it only predicts.
 
     Called with a batch, `(B, ...)` or a mapping of tensors for models called by keywords, it returns logits `(B, C)`
-    without a graph. It works under `torch.no_grad` and `torch.inference_mode`, under autocast (logits are then read in
-    32 bits), on any device, and on compiled models.
+    without a graph, in at least 32 bits. It works under `torch.no_grad` and `torch.inference_mode`, under autocast, on
+    any device, on compiled models (without their speed where a method needs hooks), and in wrappers that call the model
+    as it is called alone. It can be copied and pickled together with its model, so far as the model itself can.
+
+    A model in training mode is put in evaluation mode when the adapter is made, and again where something else turns
+    training on in between. One model bears one adapter at a time: `restore` it before the next, or put adapters in
+    adapters.
 
     Attributes:
-        model: a `torch.nn.Module` that returns logits, or an object with them as `.logits`. It is changed in place. An
-            adapter that needs logits only takes any callable.
+        model: a `torch.nn.Module` that returns logits (B, C), C >= 2, or an object with them as `.logits` or under
+            "logits". It is changed in place. An adapter that needs logits only takes any callable.
         predict: logits of "before" the batch's update (one forward) or "after" it (one more).
         episodic: reset before each batch.
         access: what the method needs of the model or of its maker.
@@ -91,6 +97,7 @@ class Adapter:
     evidence: dict[str, Any] = field(init=False, default_factory=dict)
 
     access: ClassVar[frozenset[AccessLevel]] = frozenset({"logits"})
+    tensors_only: ClassVar[bool] = False  # whether it cuts batches, though it needs logits only
 
     def __post_init__(self) -> None:
         torch = need("torch", extra="torch", feature="adaptation at test time")
@@ -104,26 +111,30 @@ class Adapter:
                 f"{type(self).__name__} needs {', '.join(inside)} of the model: give a torch.nn.Module, "
                 f"not a {type(self.model).__name__}"
             )
-        self._is_frozen = False
-        self._undo = ExitStack()
-        try:
-            self._configure()
-        except BaseException:
-            self._undo.close()
-            raise
-        self._start = self._copies()
-        self._fresh = deepcopy(self._memory())
+        self._is_frozen = self._stays_evaluated = False
+        self._undo = Undo()
+        self._look_inside()
+        with _plain_tensors():
+            try:
+                self._configure()
+            except BaseException:
+                self._undo.close()
+                raise
+            self._start = self._copies()
+            self._fresh = deepcopy(self._memory())
 
     def __call__(self, x: Any) -> Tensor:
         """Predict a batch and adapt to it.
 
         Raises:
-            BadInput: an empty batch.
+            BadInput: an empty batch, or no batch at all.
         """
-        if rows_of(x) < 1:
-            raise BadInput("an empty batch: give at least one sample")
+        self._refuse_odd(x)
+        if self._stays_evaluated and self._module.training:  # a training loop has turned it on
+            for module in self._module.modules():
+                module.training = False
         if self._is_frozen:
-            return self._predict(x)
+            return _in_32_bits(self._predict(x))
         began = time.perf_counter()
         with _plain_tensors():
             if self.episodic:
@@ -134,7 +145,7 @@ class Adapter:
         self.cost.batches += 1
         self.cost.samples += rows_of(x)
         self.cost.seconds += time.perf_counter() - began
-        return logits.detach()
+        return _in_32_bits(logits.detach())
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -157,8 +168,9 @@ class Adapter:
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of all that adaptation has changed; counters of cost are not part of it."""
-        state = {"schema": SCHEMA, "adapter": type(self).__name__, "tensors": self._copies()}
-        return {**state, "memory": deepcopy(self._memory())}
+        with _plain_tensors():
+            state = {"schema": SCHEMA, "adapter": type(self).__name__, "tensors": self._copies()}
+            return {**state, "memory": deepcopy(self._memory())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned, on the same kind of model.
@@ -174,7 +186,7 @@ class Adapter:
         tensors, ours = state["tensors"], self._tensors()
         if wrong := sorted(
             tensors.keys() ^ ours.keys()
-            | {name for name in tensors.keys() & ours.keys() if tensors[name].shape != ours[name].shape}
+            | {name for name in tensors.keys() & ours.keys() if _kind(tensors[name]) != _kind(ours[name])}
         ):
             raise BadInput(f"the state is of another model: {', '.join(wrong[:3])} do not fit")
         with _plain_tensors():
@@ -202,10 +214,16 @@ class Adapter:
 
     def source_logits(self, x: Any) -> Tensor:
         """Return what the model says as it was at the start, in the mode that the method set (a counted forward)."""
+        with self._as_source():
+            return self._predict(x)
+
+    @contextmanager
+    def _as_source(self) -> Iterator[None]:
+        """Inside, predictions come from what was there at the start; a method that votes by memory sets it aside."""
         now = self._copies()
         self._write(self._start)
         try:
-            return self._predict(x)
+            yield
         finally:
             self._write(now)
 
@@ -226,7 +244,8 @@ class Adapter:
 
     def _tensors(self) -> dict[str, Tensor]:
         """Return the live tensors of the model that may change, by name; buffers by default."""
-        return dict(self._module.named_buffers()) if hasattr(self._module, "named_buffers") else {}
+        module = self._module
+        return {plain_name(n, module): t for n, t in module.named_buffers()} if hasattr(module, "named_buffers") else {}
 
     def _memory(self) -> dict[str, Any]:
         """Return the method's own state: tensors, numbers, and containers of them."""
@@ -245,6 +264,7 @@ class Adapter:
     def _evaluate(self) -> None:
         """Put every part of the model in evaluation mode, until `restore`."""
         if hasattr(self._module, "modules"):
+            self._stays_evaluated = True
             for module in self._module.modules():
                 if module.training:
                     module.training = False
@@ -253,7 +273,12 @@ class Adapter:
     def _forward(self, x: Any) -> Tensor:
         """Run the model, with a graph if gradients are on; count and time it. Returns logits (B, C)."""
         began = time.perf_counter()
-        logits = predict_with(self.model, x)
+        with self._seen_by_hooks():
+            logits = predict_with(self.model, x)
+        if len(logits) != rows_of(x):
+            raise BadInput(
+                f"the model made {len(logits)} rows of logits from a batch of {rows_of(x)}: give one for each"
+            )
         self.cost.pass_seconds += time.perf_counter() - began
         self.cost.forwards += 1
         self.cost.forward_samples += rows_of(x)
@@ -265,6 +290,43 @@ class Adapter:
 
         with torch.no_grad():
             return self._forward(x)
+
+    def _look_inside(self) -> None:
+        """Note whether the model is compiled, and refuse one that is not there yet."""
+        import torch
+
+        module, self._hooks = self._module, 0
+        self._is_compiled = False
+        if not isinstance(module, torch.nn.Module):
+            return
+        if any(torch.nn.parameter.is_lazy(part) for part in (*module.parameters(), *module.buffers())):
+            raise BadInput("the model has lazy layers without values: run it on one batch before you adapt it")
+        self._hooks = _hooks_in(module)
+        self._is_compiled = any(
+            "_orig_mod" in part._modules or part._compiled_call_impl is not None for part in module.modules()
+        )
+
+    @contextmanager
+    def _seen_by_hooks(self) -> Iterator[None]:
+        """Run a compiled model as it was written where hooks were set on it since: its graphs know none of them."""
+        if not self._is_compiled or _hooks_in(self._module) == self._hooks:
+            yield
+            return
+        import torch
+
+        with torch.compiler.set_stance("force_eager"):
+            yield
+
+    def _refuse_odd(self, x: Any) -> None:
+        """Refuse what is no batch; where a module reads it, what is no tensor."""
+        import torch
+
+        if rows_of(x) < 1:
+            raise BadInput("an empty batch: give at least one sample")
+        parts = x.values() if isinstance(x, Mapping) else (x,)
+        odd = [part for part in parts if not isinstance(part, torch.Tensor)]
+        if odd and (self.tensors_only or _INSIDE & self.access):
+            raise BadInput(f"a batch is a tensor (B, ...) or a mapping of them, got {type(odd[0]).__name__}")
 
     def _copies(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self._tensors().items()}
@@ -288,16 +350,20 @@ class Plugin(Adapter):
     """
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, Adapter) and (self.predict != "before" or self.episodic):
+        if self.predict != "before" or self.episodic:
             raise ConfigError("predict and episodic belong to the adapter inside: set them there")
         self.host = self.model if isinstance(self.model, Adapter) else Adapter(self.model)
-        super().__post_init__()
+        try:
+            super().__post_init__()
+        except BaseException:
+            if self.host is not self.model:
+                self.host._undo.close()
+            raise
         self.cost = self.host.cost
 
     def __call__(self, x: Any) -> Tensor:
         """Predict a batch and adapt to it."""
-        if rows_of(x) < 1:
-            raise BadInput("an empty batch: give at least one sample")
+        self._refuse_odd(x)
         if self._is_frozen:
             return self._predict(x)
         before = self.cost.since(Cost())
@@ -329,6 +395,11 @@ class Plugin(Adapter):
         finally:
             self.cost = cost
 
+    @contextmanager
+    def _as_source(self) -> Iterator[None]:
+        with self.host._as_source():
+            yield
+
     def _tensors(self) -> dict[str, Tensor]:
         return self.host._tensors()
 
@@ -345,29 +416,70 @@ class Plugin(Adapter):
 
 
 def predict_with(model: Any, x: Any) -> Tensor:
-    """Call a model and return its logits (B, C), in at least 32 bits.
+    """Call a model and return its logits (B, C), C >= 2, in at least 32 bits.
 
     Raises:
         BadInput: no matrix of logits came back.
     """
     import torch
 
-    out = model(**x) if isinstance(x, Mapping) else model(x)
-    logits = getattr(out, "logits", out)
+    with _fresh_casts():
+        out = model(**x) if isinstance(x, Mapping) else model(x)
+    logits = out["logits"] if isinstance(out, Mapping) and "logits" in out else getattr(out, "logits", out)
     if not isinstance(logits, torch.Tensor) or logits.dim() != 2:
         shape = tuple(getattr(logits, "shape", ()))
         raise BadInput(f"a classifier returns logits (B, C), got {type(logits).__name__} of shape {shape}")
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+    if logits.shape[1] < 2:
+        raise BadInput(
+            "the model gives one logit: for two classes give two, such as (0, z) for the logit z of a sigmoid"
+        )
+    return _in_32_bits(logits)
 
 
 def rows_of(x: Any) -> int:
-    """Return the number of samples in a batch."""
-    return len(next(iter(x.values()), ())) if isinstance(x, Mapping) else len(x)
+    """Return the number of samples in a batch.
+
+    Raises:
+        BadInput: it has no length.
+    """
+    try:
+        return len(next(iter(x.values()), ())) if isinstance(x, Mapping) else len(x)
+    except TypeError:
+        raise BadInput(
+            f"a batch is a tensor (B, ...) or a mapping of them, got {type(x).__name__} without rows"
+        ) from None
 
 
 def take(x: Any, chosen: Tensor) -> Any:
     """Return the chosen rows (indices or mask) of a batch."""
     return {name: part[chosen] for name, part in x.items()} if isinstance(x, Mapping) else x[chosen]
+
+
+@contextmanager
+def _fresh_casts() -> Iterator[None]:
+    """Let autocast cast weights anew: its cache would keep them as they were before updates, or without a graph."""
+    import torch
+
+    before = torch.is_autocast_cache_enabled()
+    torch.clear_autocast_cache()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(before)
+
+
+def _in_32_bits(logits: Tensor) -> Tensor:
+    """Return logits in at least 32 bits."""
+    return logits.float() if logits.element_size() < 4 else logits
+
+
+def _hooks_in(module: Any) -> int:
+    return sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in module.modules())
+
+
+def _kind(tensor: Tensor) -> tuple[Any, Any]:
+    return tensor.shape, tensor.dtype
 
 
 @contextmanager

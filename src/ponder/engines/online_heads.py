@@ -43,8 +43,8 @@ class HeadTap:
 
     Attributes:
         head: the linear layer (C, D).
-        features: its input at the last pass, (B, D), with the graph of that pass.
-        logits: its own output then, (B, C), before any rewriting.
+        features: its input at the last pass, (B, D), without its graph.
+        logits: its own output then, (B, C), before any rewriting, without its graph.
         rewrite: from features and logits to the logits that the model goes on with; None leaves them.
     """
 
@@ -62,5 +62,5 @@ class HeadTap:
         self._handle.remove()
 
     def _see(self, module: Any, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        self.features, self.logits = inputs[0], output
+        self.features, self.logits = inputs[0].detach(), output.detach()  # a graph would be held beyond its batch
         return None if self.rewrite is None else self.rewrite(inputs[0], output)

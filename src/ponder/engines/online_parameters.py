@@ -8,8 +8,9 @@ Cost: one walk over the modules. Needs: the extra `torch`.
 
 from __future__ import annotations
 
+import logging
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Select",
+    "Undo",
     "batch_norms",
+    "claim",
     "freeze_except",
     "is_norm",
+    "plain_name",
     "released_sar_rule",
     "select_parameters",
     "top_norms",
@@ -30,7 +34,58 @@ __all__ = [
 ]
 
 Select: TypeAlias = "str | Sequence[str] | Callable[[str, Module], bool]"
-_COMPILED = "_orig_mod."
+logger = logging.getLogger(__name__)
+
+
+class Undo:
+    """Calls to make, last first, when a model is given back. A copy of it undoes what was done to the copied model."""
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+
+    def callback(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Remember a call; what it works on is best given as an argument, so that copies are copied with it."""
+        self._calls.append((function, arguments))
+
+    def close(self) -> None:
+        """Make the calls, once."""
+        while self._calls:
+            function, arguments = self._calls.pop()
+            function(*arguments)
+
+
+_CLAIMS: weakref.WeakKeyDictionary[Any, weakref.ref[Undo]] = weakref.WeakKeyDictionary()
+
+
+def claim(model: Module, undo: Undo) -> None:
+    """Take a model for one adapter that changes it, until `undo` is closed or gone.
+
+    Raises:
+        ConfigError: another one has it: neither could give the model back as it came.
+    """
+    inside = getattr(model, "_orig_mod", model)
+    held = _CLAIMS.get(inside)
+    if held is not None and held() not in (None, undo):
+        raise ConfigError("an adapter works on this model already: call its restore() first, or adapt a copy")
+    _CLAIMS[inside] = weakref.ref(undo)
+    undo.callback(_release, inside)
+
+
+def _release(model: Module) -> None:
+    _CLAIMS.pop(model, None)
+
+
+def plain_name(name: str, model: Module | None = None) -> str:
+    """Return a module's, parameter's or buffer's name without what wrappers add: of torch.compile anywhere in it.
+
+    With the model given, also what DataParallel and DistributedDataParallel around the whole of it add.
+    """
+    import torch
+
+    parts = [part for part in name.split(".") if part != "_orig_mod"]
+    inside = getattr(model, "_orig_mod", model)
+    outer = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+    return ".".join(parts[1:] if isinstance(inside, outer) and parts[:1] == ["module"] else parts)
 
 
 def is_norm(module: Module) -> bool:
@@ -58,9 +113,7 @@ def select_parameters(
     Raises:
         BadInput: nothing is left to adapt.
     """
-    names = [
-        (name.replace(_COMPILED, "").removesuffix(_COMPILED[:-1]), module) for name, module in model.named_modules()
-    ]
+    names = [(plain_name(name, model), module) for name, module in model.named_modules()]
     top = top_norms(model) if exclude == "top" else frozenset()
     patterns = (exclude,) if isinstance(exclude, str) else exclude
 
@@ -99,7 +152,7 @@ def top_norms(model: Module, share: float = 0.25) -> frozenset[str]:
 
     Deep layers are the more sensitive ones (card 47); this is the rule for models whose layers have other names.
     """
-    names = [name.replace(_COMPILED, "") for name, module in model.named_modules() if is_norm(module)]
+    names = [plain_name(name, model) for name, module in model.named_modules() if is_norm(module)]
     return frozenset(names[len(names) - int(share * len(names)) :])
 
 
@@ -118,7 +171,7 @@ def batch_norms(model: Module) -> Iterator[tuple[str, Module]]:
             yield name, module
 
 
-def use_batch_statistics(model: Module, undo: ExitStack) -> int:
+def use_batch_statistics(model: Module, undo: Undo) -> int:
     """Let every batch norm normalise by its own batch, in evaluation mode too; return how many there are."""
     count = 0
     for _, module in batch_norms(model):
@@ -130,17 +183,28 @@ def use_batch_statistics(model: Module, undo: ExitStack) -> int:
     return count
 
 
-def freeze_except(model: Module, chosen: dict[str, Any], undo: ExitStack) -> None:
+def freeze_except(model: Module, chosen: dict[str, Any], undo: Undo) -> None:
     """Turn gradients on for the chosen parameters and off for all others, until `undo` is closed.
 
+    A chosen parameter in 16 bits is reported once: a step of less than 1/256 (bfloat16) or 1/2048 (float16) of its
+    value rounds to none.
+
     Raises:
-        ConfigError: a chosen parameter is not of floating point (a quantised model).
+        ConfigError: a chosen parameter is not of floating point (a quantised model), or see `claim`.
     """
+    claim(model, undo)
     ids = {id(parameter) for parameter in chosen.values()}
     if odd := [name for name, parameter in chosen.items() if not parameter.is_floating_point()]:
         raise ConfigError(f"{odd[0]} is not of floating point: a quantised parameter cannot be adapted")
+    if coarse := [name for name, parameter in chosen.items() if parameter.element_size() < 4]:
+        logger.warning(
+            "%s is kept in %s, which loses steps below some thousandth of a weight: adapt a model in float32, under "
+            "autocast where speed matters",
+            coarse[0],
+            chosen[coarse[0]].dtype,
+        )
     for parameter in model.parameters():
-        undo.callback(parameter.requires_grad_, parameter.requires_grad)
+        undo.callback(setattr, parameter, "requires_grad", parameter.requires_grad)
         undo.callback(setattr, parameter, "grad", parameter.grad)
         parameter.requires_grad_(id(parameter) in ids)
         parameter.grad = None

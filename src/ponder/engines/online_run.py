@@ -9,7 +9,7 @@ Cost: the adapter's; plus two passes over the clean data. Needs: the extra `torc
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -214,4 +214,4 @@ class _Saved:
 def _move(x: Any, device: Any) -> Any:
     if device is None:
         return x
-    return {name: part.to(device) for name, part in x.items()} if isinstance(x, dict) else x.to(device)
+    return {name: part.to(device) for name, part in x.items()} if isinstance(x, Mapping) else x.to(device)

@@ -90,6 +90,19 @@ def test_estimators_help_on_a_reversed_mix(estimator: Any) -> None:
     assert moved < total_variation(TAIL, target) / 3
 
 
+@pytest.mark.parametrize("estimator", ["ema", "em", "bbse"])
+def test_around_a_sliding_window_each_sample_counts_once(estimator: Any) -> None:
+    x, _ = circle(power_prior(TAIL, -1), 60, seed=6)
+    settings: dict[str, Any] = {"source": source(500), "correction": "posthoc", "estimator": estimator}
+    plain = adapt.LabelShift(trained(), **settings)
+    windowed = adapt.LabelShift(adapt.SlidingWindow(adapt.Source(trained()), window=8), **settings)
+    for one in x.split(1):
+        plain(one)
+        windowed(one)
+    assert len(windowed._plain) == len(plain._plain) == (0 if estimator == "ema" else 60)
+    assert windowed.prior == pytest.approx(plain.prior, abs=1e-5)
+
+
 def test_without_adjustment_the_network_stays_near_identity() -> None:
     """Card 58, limit 7: tau = 0 is plain cross-entropy, whose optimum the calibrated source already is."""
     adapter = adapt.LabelShift(trained(), source=source(), training=400, tau=0.0, start=power_prior(TAIL, -1))

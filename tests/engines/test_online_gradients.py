@@ -112,3 +112,71 @@ def test_the_default_compiler_adapts_as_plain_models() -> None:
     for x in batches(4, 8):
         assert compiled(x).allclose(plain(x), atol=1e-5)
     assert compiled.cost.updates == plain.cost.updates > 0
+
+
+def test_entropy_where_classes_are_shut_out_is_that_of_the_others() -> None:
+    import torch
+
+    from ponder.engines.online_gradients import entropies
+
+    logits = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    shut = logits.masked_fill(torch.tensor([False, True, False, False]), -torch.inf)
+    found = entropies(shut)
+    wanted = entropies(logits[:, [0, 2, 3]])
+    assert torch.allclose(found, wanted)
+    ours, theirs = (torch.autograd.grad(part.sum(), logits)[0] for part in (found, wanted))
+    assert torch.allclose(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_a_model_that_shuts_classes_out_is_adapted(kind: str) -> None:
+    import torch
+
+    from tests.adapt.networks import CLASSES, batches, mlp
+
+    class Shut(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = mlp("layer")
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inside(x).masked_fill(torch.arange(CLASSES) == 1, -torch.inf)
+
+    adapter = make(kind, Shut())
+    if kind == "eata":  # the source of the helper goes through the same model
+        assert all(bool(part.isfinite().all()) for part in adapter.importance.values())
+    for x in batches():
+        logits = adapter(x)
+        assert bool((logits[:, 1] == -torch.inf).all())
+    assert adapter.cost.updates > 0
+    assert adapter.cost.skipped == 0
+    assert all(bool(p.isfinite().all()) for p in adapter._module.parameters())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_batches_by_name_of_any_mapping_are_taken(kind: str) -> None:
+    """As the processors of transformers return them, made in inference mode."""
+    from collections import UserDict
+
+    import torch
+
+    from tests.adapt.networks import batches, mlp
+
+    class Named(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = mlp("layer")
+
+        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+            return self.inside(pixel_values)
+
+    with torch.inference_mode():
+        named = [UserDict(pixel_values=x.clone()) for x in batches()]
+    if kind == "eata":
+        source = [{"pixel_values": x} for x in batches(seed=7)]
+        adapter: Any = adapt.EATA(Named(), source=source, lr=0.05, margin=1.35, similarity=0.99)
+    else:
+        adapter = make(kind, Named())
+    plain = make(kind, mlp("layer"))
+    for words, x in zip(named, batches(), strict=True):
+        assert torch.allclose(adapter(words), plain(x), atol=1e-6)

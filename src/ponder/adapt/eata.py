@@ -6,9 +6,11 @@ prediction and the counts (`parity="released"` keeps both, as the released code)
 each other, the graph is built for the selected samples alone, which gives the same numbers for less; the released code
 masks, which saves nothing. On batch norms that needs backward="selected", whose statistics are then those of the
 selected samples: another result than the paper's, and cheaper.
-Cost: one forward a batch, and of the selected samples (about half) one backward; with "selected" they pass forward
-twice, the first time without a graph. Before deployment: a backward for each source batch, or sample. Needs: norm
-layers, gradients, the whole logits; EATA also unlabelled batches like those of training.
+Cost: one forward a batch, and of the selected samples (about half) one backward. With "selected" they pass forward
+twice, the first time without a graph; where rows are independent, through frozen convolutions and linear layers only
+once (`engines/_kept_layers`, which holds the outputs of these for as long). Before deployment: a backward for each
+source batch, or sample. Needs: norm layers, gradients, the whole logits; EATA also unlabelled batches like those of
+training.
 When: as Tent, where compute or clean accuracy matters; long streams.
 When not: sorted labels: it may freeze or collapse, and does not help; few classes with a margin made for many. At ten
 classes a similarity of 0.33 selects some two fifths of the samples, the default 0.4 more.
@@ -28,7 +30,7 @@ from ponder.core.access import Access
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.registry import adapters
 from ponder.engines.online import AccessLevel, predict_with, rows_of, take
-from ponder.engines.online_gradients import GradientAdapter, entropies, graph_on
+from ponder.engines.online_gradients import GradientAdapter, entropies, graph_on, log_shares
 from ponder.numerics.adaptation import entropy_margin, similarity_margin
 
 if TYPE_CHECKING:
@@ -140,7 +142,7 @@ class ETA(GradientAdapter):
         margin = entropy_margin(classes) if self.margin is None else self.margin
         limit = similarity_margin(classes) if self.similarity is None else self.similarity
         self._margin = margin
-        logs = logits.log_softmax(1)
+        logs = log_shares(logits)
         probabilities = logs.exp()
         found = -(probabilities * logs).sum(1)
         reliable = found < margin

@@ -26,7 +26,7 @@ from ponder.core.access import Access
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.registry import adapters
 from ponder.core.seeds import derive_seed
-from ponder.engines.online import AccessLevel, Plugin
+from ponder.engines.online import AccessLevel, Plugin, rows_of
 from ponder.engines.online_gradients import graph_on
 from ponder.engines.online_heads import HeadTap
 from ponder.numerics.label_shift import bound_prior, confusion_prior, confusion_weights, em_prior, imbalance_degree
@@ -216,6 +216,8 @@ class LabelShift(Plugin):
     def _adapt(self, x: Any) -> Tensor:
         self._first = None
         logits = super()._adapt(x)
+        if self._first is not None:
+            self._first = self._first[-rows_of(x) :]  # a sliding window predicts former samples before them
         self.evidence = {"prior": list(self.prior), "degree": imbalance_degree(self.prior, self._source)}
         self._estimate(logits)
         return logits

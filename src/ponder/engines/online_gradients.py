@@ -9,7 +9,7 @@ Cost: one forward and one backward a step, unless the method says otherwise. Nee
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,7 +27,7 @@ from ponder.engines.online_parameters import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["GradientAdapter", "entropies", "graph_on"]
+__all__ = ["GradientAdapter", "entropies", "graph_on", "log_shares"]
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -166,13 +166,23 @@ def graph_on() -> Iterator[None]:
 
 
 def entropies(logits: Tensor) -> Tensor:
-    """Return the entropy of each row of logits (B, C), in nats: (B,), differentiable."""
-    logs = logits.log_softmax(1)
+    """Return the entropy of each row of logits (B, C), in nats: (B,), differentiable; -inf shuts a class out."""
+    logs = log_shares(logits)
     return -(logs.exp() * logs).sum(1)
+
+
+def log_shares(logits: Tensor) -> Tensor:
+    """Return the logarithm of the softmax of each row (B, C), a share of 0 as the least finite number.
+
+    So 0 times its logarithm is 0, and so is its gradient.
+    """
+    import torch
+
+    return logits.log_softmax(1).clamp_min(torch.finfo(logits.dtype).min)
 
 
 def _plain(x: Any) -> Any:
     """Copy tensors that were made in inference mode: a graph cannot hold them."""
-    if isinstance(x, dict):
+    if isinstance(x, Mapping):
         return {name: _plain(part) for name, part in x.items()}
     return x.clone() if x.is_inference() else x

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ponder import adapt
+from ponder.core.errors import ConfigError
 
 pytestmark = pytest.mark.torch
 KINDS = ("source", "tent", "eta", "eata", "sar", "guard")
@@ -180,3 +182,19 @@ def test_batches_by_name_of_any_mapping_are_taken(kind: str) -> None:
     plain = make(kind, mlp("layer"))
     for words, x in zip(named, batches(), strict=True):
         assert torch.allclose(adapter(words), plain(x), atol=1e-6)
+
+
+def test_a_model_in_distributed_data_parallel_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    import torch
+
+    from tests.adapt.networks import batches, mlp
+
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meet'}", rank=0, world_size=1)
+    try:
+        wrapped = torch.nn.parallel.DistributedDataParallel(mlp())
+        with pytest.raises(ConfigError, match=r"\.module"):
+            adapt.Tent(wrapped)
+        assert all(p.requires_grad for p in wrapped.parameters())
+        adapt.Tent(wrapped.module)(batches()[0])
+    finally:
+        torch.distributed.destroy_process_group()

@@ -64,6 +64,13 @@ class GradientAdapter(Adapter):
         super().__post_init__()
 
     def _configure(self) -> None:
+        import torch
+
+        if any(isinstance(part, torch.nn.parallel.DistributedDataParallel) for part in self._module.modules()):
+            raise ConfigError(
+                "DistributedDataParallel waits for gradients of every parameter, and here a few have any: give its "
+                ".module; each process then adapts to its own stream"
+            )
         self._evaluate()
         self.parameters = select_parameters(self._module, select=self.select, exclude=self.exclude)
         freeze_except(self._module, self.parameters, self._undo)

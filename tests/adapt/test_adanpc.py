@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ponder.core.errors import BadInput, ConfigError
+from ponder.core.errors import AccessDenied, BadInput, ConfigError
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -371,8 +371,46 @@ def test_source_data_must_be_there_and_fit() -> None:
     x, y = points()
     with pytest.raises(BadInput, match="labels"):
         voting((x, y), classes=2)
-    with pytest.raises(BadInput, match="Linear"):
+    with pytest.raises(AccessDenied, match="linear layer"):
         voting((x, y), head=None)
+    with pytest.raises(BadInput, match="no module 'nowhere'"):
+        voting((x, y), head="nowhere")
+
+
+def test_the_head_of_a_compiled_model_has_its_plain_name() -> None:
+    from copy import deepcopy
+
+    from ponder.adapt.adanpc import AdaNPC
+    from ponder.adapt.label_shift import LabelShift
+
+    torch.manual_seed(0)
+    plain = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.ReLU(), torch.nn.Linear(7, 3))
+    x, y = points()
+    for head in (None, "2"):
+        model = torch.compile(deepcopy(plain), backend="eager")
+        model(x)
+        assert AdaNPC(model, source=(x, y), head=head)(x).equal(AdaNPC(deepcopy(plain), source=(x, y))(x))
+        shift = LabelShift(model, head=head or "", source_prior=[0.5, 0.3, 0.2], correction="posthoc")
+        assert shift._tap.name == "2"
+
+
+@pytest.mark.parametrize("index", ["exact", "faiss"])
+@pytest.mark.parametrize("way", ["copy", "pickle"])
+def test_copies_and_pickles_go_on_alike(index: str, way: str) -> None:
+    import pickle
+    from copy import deepcopy
+
+    if index == "faiss":
+        pytest.importorskip("faiss")
+    adapter = voting(points(5000), index=index)
+    stream = points(60, seed=4)[0].split(20)
+    adapter(stream[0])
+    other = deepcopy(adapter) if way == "copy" else pickle.loads(pickle.dumps(adapter))
+    for x in stream[1:]:
+        assert other(x).equal(adapter(x))
+    assert adapter.size == other.size > 5000
+    adapter.reset()
+    assert other.size > adapter.size == 5000
 
 
 def rotating(margin: float, degrees: list[float], seed: int = 0) -> list[float]:

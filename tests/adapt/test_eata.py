@@ -220,6 +220,7 @@ def test_importance_of_a_parameter_that_plays_no_part_is_zero() -> None:
 def test_layers_that_were_kept_change_no_number_and_save_their_work() -> None:
     import torch
 
+    from ponder.engines._kept_layers import KeptLayers
     from tests.engines.test_kept_layers import convolutions, count_products
 
     stream = [torch.randn(8, 2, 9, 9, generator=torch.Generator().manual_seed(seed)) for seed in range(12)]
@@ -228,7 +229,7 @@ def test_layers_that_were_kept_change_no_number_and_save_their_work() -> None:
         adapter = adapt.ETA(deepcopy(model), lr=1e-3)
         adapter._margin = 1.0
         adapter._filter = lambda logits: (logits[:, 0] > logits[:, 0].median()).nonzero().squeeze(1)  # type: ignore[method-assign]
-        adapter._kept = adapter._kept if keeps else None
+        adapter._kept = KeptLayers(adapter.model, worth=0) if keeps else None
         with count_products() as counted:
             results.append([adapter(x) for x in stream])
         products.append(counted[0])

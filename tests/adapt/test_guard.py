@@ -277,3 +277,64 @@ def test_batches_without_an_update_are_counted_as_skipped() -> None:
         guard(batch)
     assert guard.cost.skipped == guard.abstained > 0
     assert guard.cost.skipped + guard.cost.updates == 10
+
+
+@pytest.mark.parametrize("inside", ["gradients", "features"])
+@pytest.mark.parametrize("worn", [lambda adapter: adapter, lambda adapter: adapt.SlidingWindow(adapter, window=1)])
+def test_a_rising_loss_is_one_only_where_a_loss_is_lowered(inside: Any, worn: Any) -> None:
+    class Fading(adapt.Adapter):
+        """Less sure at each batch, of the same classes."""
+
+        access = frozenset({"logits", inside})
+        count = 0
+
+        def _adapt(self, x: Any) -> Any:
+            self.count += 1
+            return self._predict(x) / (1 + self.count)
+
+    guard = adapt.Guard(worn(Fading(deepcopy(trained()))))
+    for part in world(64 * 20, seed=4, shift=1.0)[0].split(64):
+        guard(part)
+    assert bool(guard.alarms) == (inside == "gradients")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [16, 64])
+@pytest.mark.parametrize("kind", ["conv_gn", "vit_ln"])
+def test_adapters_that_vote_or_filter_raise_no_alarm_on_shuffled_corruptions(kind: Any, batch: int) -> None:
+    from ponder.adapt._reference_models import reference_model
+    from ponder.tasks.pictures import shapes
+
+    held = reference_model(kind)
+    source = held.source()
+    made: dict[str, Any] = {
+        "AdaNPC": lambda model: adapt.AdaNPC(model, source=source),
+        "EATA": lambda model: adapt.EATA(model, source=source, lr=0.01, similarity=0.33),
+        "LabelShift": lambda model: adapt.LabelShift(model, source=source, training=200),
+    }
+    for seed in (511, 512, 513):
+        data = shapes(60, seed=seed)
+        domains = adapt.corrupted_domains(data.x, data.y, seed=seed)
+        seen = adapt.make_stream(domains, arrangement="mixed", batch=batch, seed=seed)
+        for name, make in made.items():
+            guard = adapt.Guard(make(deepcopy(held.model)))
+            adapt.run_stream(guard, seen)
+            assert guard.alarms == [], (name, seed)
+            assert guard.abstained == 0
+
+
+def test_it_holds_what_the_adapter_inside_holds_and_its_own_copies() -> None:
+    import torch
+
+    labelled = [world(500, seed=1)]
+    inside = adapt.AdaNPC(deepcopy(trained()), source=labelled, margin=0.0)
+    guard = adapt.Guard(inside, window=1, every=1)
+    assert guard.state_bytes() == inside.state_bytes() == 500 * (64 * 4 + 8)
+    x = world(30, seed=4)[0]
+    guard(x)
+    guard(x)
+    entry = 64 * 4 + 8
+    # Now: 500 of the source and 60 added; two copies of what had been added, 60 and 30.
+    assert guard.state_bytes() == (500 + 60 + 60 + 30) * entry
+    assert torch.equal(guard._saved[1]["keys"], inside.memory.keys[500:530])
+    assert guard._saved[1]["keys"].untyped_storage().nbytes() == 30 * 64 * 4, "a copy of what it shows alone"

@@ -352,7 +352,31 @@ def test_classifiers_of_transformers(name: str, settings: Any, batches: Any, way
         torch.testing.assert_close(logits, by_hand(adapter, x), rtol=0, atol=1e-5)
 
 
-def test_compiled_models_are_merged() -> None:
+def compiled(model: Any, how: str) -> Any:
+    """Return a model compiled as a whole, in place, in one part, or not at all."""
+    if how == "whole":
+        return torch.compile(model, backend="eager")
+    if how == "in place":
+        model.compile(backend="eager")
+    if how == "part":
+        name, part = next((name, part) for name, part in model.named_children() if list(part.parameters()))
+        setattr(model, name, torch.compile(part, backend="eager"))
+    return model
+
+
+@pytest.mark.parametrize("generalist", ["whole", "in place", "part", "plain"])
+@pytest.mark.parametrize("expert", ["whole", "part", "plain"])
+@pytest.mark.parametrize("how", ["mix", "vmap", "loop"])
+def test_compiled_models_are_merged_like_plain_ones(generalist: str, expert: str, how: Any) -> None:
+    plain = merging(*two(Mixed), gamma=10.0, how=how)
+    first, second = two(Mixed)
+    adapter = merging(compiled(first, generalist), compiled(second, expert), gamma=10.0, how=how)
+    assert adapter.merged(0.5).keys() == plain.merged(0.5).keys()
+    for x in (batch(), batch(3)):
+        torch.testing.assert_close(adapter(x), plain(x), rtol=0, atol=1e-9)
+
+
+def test_models_with_gaps_are_merged_when_compiled() -> None:
     first, second = (torch.compile(model, backend="eager") for model in two(Long))
     adapter = merging(first, second, gamma=10.0)
     for x in stream(2, 6, 3):

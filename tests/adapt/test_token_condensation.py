@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -254,6 +256,22 @@ def test_reset_repeats_bit_by_bit_and_the_state_can_move() -> None:
     other = condensing(clip(), anchors_from="available")
     other.load_state_dict(state)
     torch.testing.assert_close(other(x), after)
+
+
+@pytest.mark.parametrize("build", [clip, siglip])
+@pytest.mark.parametrize("copied", [deepcopy, lambda adapter: pickle.loads(pickle.dumps(adapter))])
+def test_a_copy_goes_on_by_its_own_model(build: Any, copied: Any) -> None:
+    adapter = condensing(build(), anchors_from="available")
+    adapter(images(6))
+    other = copied(adapter)
+    assert other._tower.vision is getattr(other.model, "vision_model", other.model)
+    assert other._tower.vision is not adapter._tower.vision
+    x = images(4, seed=2)
+    wanted = adapter(x)
+    with torch.no_grad():
+        for value in adapter.model.parameters():
+            value.zero_()
+    assert other(x).equal(wanted)
 
 
 def test_frozen_remembers_nothing() -> None:

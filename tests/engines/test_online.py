@@ -469,6 +469,20 @@ def test_a_model_bears_one_adapter_that_changes_it() -> None:
     assert model.training
 
 
+@pytest.mark.parametrize("way", ["copy", "pickle"])
+def test_a_copy_bears_the_copied_model(way: str) -> None:
+    import pickle
+
+    first = adapt.Tent(toys().mlp())
+    other = deepcopy(first) if way == "copy" else pickle.loads(pickle.dumps(first))
+    with pytest.raises(ConfigError, match="restore"):
+        adapt.Tent(other.model)
+    other.restore()
+    adapt.Tent(other.model).restore()
+    with pytest.raises(ConfigError, match="restore"):
+        adapt.Tent(first.model)
+
+
 def test_a_plugin_on_a_plain_model_takes_no_settings_of_the_adapter_inside() -> None:
     with pytest.raises(ConfigError, match="adapter inside"):
         adapt.SlidingWindow(toys().mlp(), episodic=True)
@@ -492,3 +506,24 @@ def test_patterns_name_the_model_inside_a_data_parallel_one() -> None:
 def test_parameters_in_16_bits_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     adapt.Tent(toys().mlp().bfloat16())
     assert "autocast" in caplog.text
+
+
+def test_norms_that_came_without_statistics_tie_rows_together() -> None:
+    """Else ETA would run the chosen rows alone, under other statistics, and call it the same numbers."""
+    import torch
+
+    def net() -> Any:
+        model = toys().mlp("batch")
+        for at in (1, 5):
+            model[at] = torch.nn.BatchNorm1d(16, track_running_stats=False)
+        return model
+
+    auto, masked = (
+        adapt.ETA(net(), lr=0.1, similarity=2.0, margin=1.0, batch_statistics=False, backward=way)
+        for way in ("auto", "masked")
+    )
+    for x in toys().batches(size=16):
+        assert auto(x).equal(masked(x))
+    assert 0 < auto.selected < 64
+    with pytest.raises(BadInput, match="one sample"):
+        auto(toys().batches(size=1)[0])

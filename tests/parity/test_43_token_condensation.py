@@ -143,7 +143,7 @@ def test_correction(arrays: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("arrays", cases_of("43", "reservoir_"))
 def test_reservoir(arrays: dict[str, Any]) -> None:
-    from ponder.adapt.token_condensation import Past, keep_best
+    from ponder.adapt._image_reservoir import Past, keep_best
 
     with all_read(arrays) as case:
         size, by_tokens = case["cfg"]

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from ponder.adapt.t3_merging import T3Merging
     from ponder.adapt.tent import Tent
     from ponder.adapt.token_condensation import TokenCondensation
-    from ponder.engines.online import Adapter, Cost, Plugin
+    from ponder.engines.online import Adapter
+    from ponder.engines.online_cost import Cost
     from ponder.engines.online_gradients import GradientAdapter
     from ponder.engines.online_parameters import select_parameters
+    from ponder.engines.online_plugin import Plugin
     from ponder.engines.online_run import OnlineRun, run_stream
     from ponder.tasks.corruptions import corrupt, corrupted_domains, gradual_domains
     from ponder.tasks.streams import Domain, Stream, make_stream
@@ -37,7 +39,7 @@ _HOME = {
     "AdaNPC": "adapt.adanpc",
     "Adapter": "engines.online",
     "BatchNorm": "adapt.batch_norm",
-    "Cost": "engines.online",
+    "Cost": "engines.online_cost",
     "Domain": "tasks.streams",
     "EATA": "adapt.eata",
     "ETA": "adapt.eata",
@@ -47,7 +49,7 @@ _HOME = {
     "LabelShift": "adapt.label_shift",
     "MERL": "adapt.merl",
     "OnlineRun": "engines.online_run",
-    "Plugin": "engines.online",
+    "Plugin": "engines.online_plugin",
     "SAR": "adapt.sar",
     "SlidingWindow": "adapt.sliding_window",
     "Source": "adapt.source",

@@ -103,9 +103,9 @@ class FeatureMemory:
         self._size = end
 
     def added(self) -> tuple[Tensor, Tensor]:
-        """Return copies of what the stream added."""
+        """Return what the stream added, as views that hold until the next `add`."""
         rest = slice(self.base, self._size)
-        return self._keys[rest].clone(), self._labels[rest].clone()
+        return self._keys[rest], self._labels[rest]
 
     def replace_added(self, keys: Tensor, labels: Tensor) -> None:
         """Forget what was added and put this in its place."""
@@ -127,17 +127,17 @@ class SourceIndex:
     """
 
     def __init__(self, keys: Tensor, *, recall: float, k: int, seed: int) -> None:
-        self._faiss = need("faiss", extra="adapt", feature="a faiss memory")
+        faiss = need("faiss", extra="adapt", feature="a faiss memory")
         rows = keys.detach().float().cpu().contiguous()
         count, width = rows.shape
         self.recall, self.probes, self.wide = 1.0, 0, 1
         if count < _FEW:
-            self._index = self._faiss.IndexFlatIP(width)
+            self._index = faiss.IndexFlatIP(width)
             self._index.add(rows.numpy())
             return
         cells = 2 ** round(math.log2(math.sqrt(count)))
-        self._index = self._faiss.IndexIVFPQFastScan(
-            self._faiss.IndexFlatIP(width), width, cells, width, 4, self._faiss.METRIC_INNER_PRODUCT
+        self._index = faiss.IndexIVFPQFastScan(
+            faiss.IndexFlatIP(width), width, cells, width, 4, faiss.METRIC_INNER_PRODUCT
         )
         self._index.cp.seed, self._index.cp.niter = seed + 1, 10
         draw = torch.randperm(count, generator=torch.Generator().manual_seed(seed))

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from ponder.adapt._mixed_attention import attention_is_known, mixed_attention
 from ponder.core.errors import BadInput
-from ponder.engines.online import rows_of, take
+from ponder.engines.online_calls import rows_of, take
+from ponder.engines.online_parameters import modules_by_name, parameters_by_name
 from ponder.numerics.model_merging import merge
 
 __all__ = ["differing", "run_merged", "run_one", "unmixable"]
@@ -49,7 +50,7 @@ def differing(first: nn.Module, second: nn.Module, keep: tuple[str, ...]) -> lis
     Raises:
         BadInput: the models do not hold the same parameters.
     """
-    ours, theirs = dict(first.named_parameters()), dict(second.named_parameters())
+    ours, theirs = parameters_by_name(first), parameters_by_name(second)
     merge({n: p.detach()[..., :0] for n, p in ours.items()}, {n: p.detach()[..., :0] for n, p in theirs.items()}, 0.5)
     unlike = [n for n, p in ours.items() if p.shape != theirs[n].shape]
     if unlike:
@@ -59,10 +60,11 @@ def differing(first: nn.Module, second: nn.Module, keep: tuple[str, ...]) -> lis
 
 def unmixable(model: nn.Module, names: list[str]) -> list[str]:
     """Return those of the named parameters that "mix" does not know how to mix."""
-    attentions = [n for n, part in model.named_modules() if isinstance(part, nn.MultiheadAttention)]
+    parts = modules_by_name(model)
+    attentions = [n for n, part in parts.items() if isinstance(part, nn.MultiheadAttention)]
     known = {
         name
-        for n, part in model.named_modules()
+        for n, part in parts.items()
         if (type(part) in _AFFINE and not _inside(n, attentions)) or attention_is_known(part)
         for name, _ in part.named_parameters(n)
     }
@@ -76,8 +78,8 @@ def _inside(name: str, owners: Iterable[str]) -> bool:
 
 def _bare(model: nn.Module, names: list[str]) -> list[str]:
     """Return those of the named parameters that no layer of torch's owns, and that have a first axis of 1."""
-    own = {n: part for n, part in model.named_modules() if not type(part).__module__.startswith("torch.nn.")}
-    held = dict(model.named_parameters())
+    own = {n for n, part in modules_by_name(model).items() if not type(part).__module__.startswith("torch.nn.")}
+    held = parameters_by_name(model)
     return [n for n in names if n.rpartition(".")[0] in own and held[n].dim() > 1 and len(held[n]) == 1]
 
 
@@ -90,12 +92,12 @@ def run_one(model: nn.Module, merged: Mapping[str, Tensor], x: Any) -> Tensor:
 
 
 def _places(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """Yield each place that holds a parameter, once, with the one name that `named_parameters` has for the parameter.
+    """Yield each place that holds a parameter, once, with the parameter's one plain name.
 
     Two layers may share a parameter, and one layer may have two names. What ties weights in torch takes the latter for
     two layers, and leaves the merged weights behind in the model.
     """
-    names = {id(value): name for name, value in model.named_parameters()}
+    names = {id(value): name for name, value in parameters_by_name(model).items()}
     for prefix, part in model.named_modules():
         for own, value in part.named_parameters(prefix, recurse=False, remove_duplicate=False):
             yield own, names[id(value)]
@@ -131,7 +133,7 @@ def _merged(
     first: nn.Module, second: nn.Module, names: list[str], weight: Any, *, rows: bool = False
 ) -> dict[str, Tensor]:
     """Merge the named parameters; with `rows`, their first axis of 1 becomes that of the samples."""
-    ours, theirs = dict(first.named_parameters()), dict(second.named_parameters())
+    ours, theirs = parameters_by_name(first), parameters_by_name(second)
     found = merge({n: ours[n].detach() for n in names}, {n: theirs[n].detach() for n in names}, weight)
     return {n: part[:, 0] for n, part in found.items()} if rows else found
 
@@ -140,7 +142,8 @@ def _merged(
 def _mixed(first: nn.Module, second: nn.Module, names: list[str], weight: Tensor) -> Iterator[None]:
     """Inside, every layer of the first model that differs answers with the mixture of both."""
     bare = set(_bare(first, names))
-    attentions = [n for n, part in first.named_modules() if attention_is_known(part)]
+    parts, twins = modules_by_name(first), modules_by_name(second)
+    attentions = [n for n, part in parts.items() if attention_is_known(part)]
     owners = {name.rpartition(".")[0] for name in names if name not in bare}
     undo = ExitStack()
 
@@ -156,16 +159,14 @@ def _mixed(first: nn.Module, second: nn.Module, names: list[str], weight: Tensor
 
     with undo, _slow_attention():
         for name in sorted(n for n in owners if not _inside(n, attentions)):
-            part: Any = first.get_submodule(name)
-            if type(part) in (nn.GroupNorm, nn.LayerNorm):
-                _put_forward(part, _mixed_norm(part, second.get_submodule(name), weight), undo)
+            if type(parts[name]) in (nn.GroupNorm, nn.LayerNorm):
+                _put_forward(parts[name], _mixed_norm(parts[name], twins[name], weight), undo)
                 continue
-            handle = first.get_submodule(name).register_forward_hook(hook(second.get_submodule(name)), with_kwargs=True)
+            handle = parts[name].register_forward_hook(hook(twins[name]), with_kwargs=True)
             undo.callback(handle.remove)
         for name in attentions:
             if any(_inside(owner, [name]) for owner in owners):
-                part = first.get_submodule(name)
-                _put_forward(part, mixed_attention(part, second.get_submodule(name), blend), undo)
+                _put_forward(parts[name], mixed_attention(parts[name], twins[name], blend), undo)
         yield
 
 

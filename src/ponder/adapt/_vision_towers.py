@@ -9,7 +9,7 @@ Needs: the extra `torch`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,26 +24,46 @@ _PARTS = ("layer_norm1", "self_attn", "layer_norm2", "mlp")
 _MAPS = ("q_proj", "k_proj", "v_proj", "out_proj", "num_heads", "scale")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Tower:
-    """An image encoder in its parts.
+    """An image encoder in its parts, which are those of the model itself: copied and pickled with it, they stay so.
 
     Attributes:
-        embed: inputs of one image, by name, each with a first axis of 1 -> tokens (N, D) as they enter the first block.
-        blocks: encoder layers.
-        pool: tokens (N, D) -> features (d,).
-        width: d.
+        vision: transformers' image encoder: embeddings, encoder, norms.
+        project: from its width to that of the text's features; None where they are of one width.
         has_class: row 0 is a class token (CLIP); SigLIP has none, and pools by attention.
         scale, bias: logits are scale x cosine + bias; None and 0 where the model does not say.
     """
 
-    embed: Callable[[Mapping[str, Tensor]], Tensor]
-    blocks: Sequence[Any]
-    pool: Callable[[Tensor], Tensor]
-    width: int
+    vision: Any
+    project: Any
     has_class: bool
     scale: float | None
     bias: float
+
+    @property
+    def blocks(self) -> Sequence[Any]:
+        """Encoder layers."""
+        layers: Sequence[Any] = self.vision.encoder.layers
+        return layers
+
+    @property
+    def width(self) -> int:
+        """Numbers d of an image's features."""
+        own = self.vision.post_layernorm.normalized_shape[0]
+        return int(own if self.project is None else self.project.out_features)
+
+    def embed(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return the tokens (N, D) that enter the first block, of one image: inputs by name, with a first axis of 1."""
+        tokens = _embed(self.vision.embeddings, inputs)
+        before = getattr(self.vision, "pre_layrnorm", None)
+        return tokens if before is None else before(tokens)
+
+    def pool(self, tokens: Tensor) -> Tensor:
+        """Return the features (d,) of tokens (N, D)."""
+        normed = self.vision.post_layernorm(tokens[None, 0] if self.has_class else tokens[None])
+        pooled: Tensor = normed if self.has_class else self.vision.head(normed)
+        return (pooled if self.project is None else self.project(pooled))[0]
 
 
 def open_tower(model: Any) -> Tower:
@@ -64,22 +84,9 @@ def open_tower(model: Any) -> Tower:
         raise BadInput(
             f"{type(model).__name__} has no image features to compare with text: give the image-text model itself"
         )
-    before, project = getattr(vision, "pre_layrnorm", None), getattr(model, "visual_projection", None)
-
-    def embed(inputs: Mapping[str, Tensor]) -> Tensor:
-        tokens: Tensor = _embed(vision.embeddings, inputs)
-        return tokens if before is None else before(tokens)
-
-    def pool(tokens: Tensor) -> Tensor:
-        normed = vision.post_layernorm(tokens[None, 0] if has_class else tokens[None])
-        pooled: Tensor = normed if has_class else vision.head(normed)
-        return (pooled if project is None else project(pooled))[0]
-
     return Tower(
-        embed=embed,
-        blocks=list(blocks),
-        pool=pool,
-        width=vision.post_layernorm.normalized_shape[0] if project is None else project.out_features,
+        vision=vision,
+        project=getattr(model, "visual_projection", None),
         has_class=has_class,
         scale=None if not hasattr(model, "logit_scale") else float(model.logit_scale.detach().exp()),
         bias=0.0 if not hasattr(model, "logit_bias") else float(model.logit_bias.detach()),

@@ -24,7 +24,10 @@ from ponder.core.access import Access
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.registry import adapters
 from ponder.core.seeds import derive_seed
-from ponder.engines.online import AccessLevel, Adapter, rows_of
+from ponder.engines.online import AccessLevel, Adapter
+from ponder.engines.online_calls import rows_of
+from ponder.engines.online_heads import find_head
+from ponder.engines.online_parameters import modules_by_name
 from ponder.numerics.memory_vote import ball_applies, confidence, unit_rows, vote, vote_in_ball
 
 if TYPE_CHECKING:
@@ -117,7 +120,10 @@ class AdaNPC(Adapter):
         from ponder.adapt._feature_memory import FeatureMemory
 
         super()._configure()
-        self._at = _head(self._module) if self.head is None else self.head
+        self._at = find_head(self._module)[0] if self.head is None else self.head
+        self._reader = modules_by_name(self._module).get(self._at) if self._at else None
+        if self._at and self._reader is None:
+            raise BadInput(f"the model has no module {self._at!r}: name as head the one that reads the features")
         keys, labels = self._read_source()
         if self.per_class is not None:
             first = [(labels == label).nonzero().flatten()[: self.per_class] for label in labels.unique()]
@@ -162,9 +168,8 @@ class AdaNPC(Adapter):
 
         caught: list[Tensor] = []
         hook = None
-        if self._at:
-            part = self._module.get_submodule(self._at)
-            hook = part.register_forward_pre_hook(
+        if self._reader is not None:
+            hook = self._reader.register_forward_pre_hook(
                 lambda _, args, words: caught.append([*args, *words.values()][0]), with_kwargs=True
             )
         try:
@@ -278,15 +283,3 @@ class AdaNPC(Adapter):
         held = [self.memory.keys[: self.memory.base], self.memory.labels[: self.memory.base]]
         source: int = sum(part.numel() * part.element_size() for part in held)
         return super().state_bytes() + source
-
-
-def _head(model: Any) -> str:
-    """Return the name of the last linear layer."""
-    from torch.nn import Linear
-
-    names = [name for name, part in model.named_modules() if isinstance(part, Linear)]
-    if not names:
-        raise BadInput(
-            'the model has no Linear head: name the module that reads the features, or "" if it returns them'
-        )
-    return str(names[-1])

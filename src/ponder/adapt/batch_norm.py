@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ponder.core.access import Access
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.registry import adapters
-from ponder.engines.online import AccessLevel, Adapter, rows_of
+from ponder.engines.online import AccessLevel, Adapter
+from ponder.engines.online_calls import rows_of
 from ponder.engines.online_parameters import batch_norms, claim
 
 if TYPE_CHECKING:

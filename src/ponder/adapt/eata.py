@@ -7,8 +7,8 @@ each other, the graph is built for the selected samples alone, which gives the s
 masks, which saves nothing. On batch norms that needs backward="selected", whose statistics are then those of the
 selected samples: another result than the paper's, and cheaper.
 Cost: one forward a batch, and of the selected samples (about half) one backward. With "selected" they pass forward
-twice, the first time without a graph; where rows are independent, through frozen convolutions and linear layers only
-once (`engines/_kept_layers`, which holds the outputs of these for as long). Before deployment: a backward for each
+twice, the first time without a graph; where rows are independent, through large frozen convolutions and linear layers
+only once (`engines/_kept_layers`, which holds the outputs of these for as long). Before deployment: a backward for each
 source batch, or sample. Needs: norm layers, gradients, the whole logits; EATA also unlabelled batches like those of
 training.
 When: as Tent, where compute or clean accuracy matters; long streams.
@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from ponder.core.access import Access
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.registry import adapters
-from ponder.engines.online import AccessLevel, predict_with, rows_of, take
+from ponder.engines.online import AccessLevel
+from ponder.engines.online_calls import predict_with, rows_of, take
 from ponder.engines.online_gradients import GradientAdapter, entropies, graph_on, log_shares
 from ponder.numerics.adaptation import entropy_margin, similarity_margin
 
@@ -121,6 +122,8 @@ class ETA(GradientAdapter):
         self._watch(rows, whole)
         if rows == 0 or (self._alone and rows == 1 and self._flat_norms):
             self.cost.skipped += rows
+            if self._kept:
+                self._kept.forget()
             return logits.detach()
         if self._alone:
             with self._kept.again(chosen, whole) if self._kept else nullcontext():

@@ -4,19 +4,20 @@ Source: our own; what collapse looks like is from the studies of card 00, its en
 (arXiv:2302.12400).
 Differs: the yardstick is the source model on the same inputs, so that a stream of one label is not taken for a
 collapse.
-Cost: one more forward at each check (every 4th batch by default; each batch where batches are small), copies of what
-adapts after each window, and one forward more for a batch that is predicted again. Needs: nothing beyond the adapter
-inside.
-When: always, where nobody looks at the stream. When not: as a promise of
-accuracy: a model that gets worse, keeps using all classes and stays as sure as the source, is not seen. What a plug-in
-inside does to logits (a label shift's prior) is part of both sides of the comparison.
+Cost: one more forward at each check (every 4th batch by default; each batch where batches are small), a copy of what
+adapts after each window, of which two are held (of a memory of 20,000 entries of 128 numbers: about a hundredth of the
+run of a small net), and one forward more for a batch that is predicted again. Needs: nothing beyond the adapter inside.
+When: always, where nobody looks at the stream.
+When not: as a promise of accuracy: a model that gets worse, keeps using all classes and stays as sure as the source, is
+not seen. Nor are batch norms that normalise by batches of sorted labels, as the yardstick normalises so too (seen with
+EATA on a small batch-norm net, batches of 64, three seeds: error .745 to .763 with it and without, where the source has
+.372 to .374). What a plug-in inside does to logits (a label shift's prior) is part of both sides of the comparison.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from math import log
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,7 +25,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ponder.core.access import Access
 from ponder.core.errors import ConfigError
 from ponder.core.registry import adapters
-from ponder.engines.online import Plugin, rows_of
+from ponder.engines.online_calls import copied, rows_of
+from ponder.engines.online_plugin import Plugin
 from ponder.numerics.adaptation import moving_average, reset_threshold
 from ponder.numerics.online_metrics import total_variation
 
@@ -73,7 +75,8 @@ class Guard(Plugin):
         gap: see floor, >= 1.
         rise: how many times the source's running mean entropy the adapter's may be, >= 1, before it counts as collapse
             (if it is also 0.04 ln C nats more). This mean is the loss that adapters by entropy lower: a moving average,
-            over checks, that keeps 0.8 of the old.
+            over checks, that keeps 0.8 of the old. Watched where the adapter inside steps down gradients: the votes of
+            a memory grow more mixed as it fills, and no loss is lowered by them.
         rest: batches without updates after an alarm; by default as many as fill a window, at least 8. Doubled at each
             alarm before four windows without one have passed; the state goes back to the source then.
         alarms: what was seen.
@@ -108,6 +111,10 @@ class Guard(Plugin):
         self._seen: deque[tuple[int, int, float, float]] = deque()  # adapter, source: class and entropy of each
         self._entropies: list[float] | None = None
         super().__post_init__()
+        inside = self.host
+        while isinstance(inside, Plugin):
+            inside = inside.host
+        self._descends = "gradients" in inside.access
         self._saved = self._waiting = self._state()  # known to be good; and one to be known as good if what follows is
 
     def _adapt(self, x: Any) -> Tensor:
@@ -173,7 +180,7 @@ class Guard(Plugin):
         if apart > self.drift:
             return f"classes are {apart:.2f} apart from the source's (limit {self.drift:g})"
         now, then = self._entropies
-        if now > self.rise * then and now > then + 0.04 * log(classes):
+        if self._descends and now > self.rise * then and now > then + 0.04 * log(classes):
             return f"average loss (mean entropy) {now:.3f} is over {self.rise:g} times the source's {then:.3f}"
         low = reset_threshold(classes) if self.floor is None else self.floor
         if now < low and then > self.gap * now:
@@ -187,10 +194,10 @@ class Guard(Plugin):
         """Return to the last good state, or, if that led here again, to the source; rest; predict the batch anew."""
         again = self._strikes > 0
         if again:
-            self._saved = self._start, deepcopy(self._fresh["host"])
+            self._saved = self._start, copied(self._fresh["host"])
         self._waiting = self._saved
         self._write(self._saved[0])
-        self.host._remember(deepcopy(self._saved[1]))
+        self.host._remember(copied(self._saved[1]))
         rest = max(8, -(-self._size(classes) // rows_of(x))) if self.rest is None else self.rest
         self.resting = rest * 2**self._strikes
         self._strikes, self._fresh_rows, self._windows = self._strikes + 1, 0, 0
@@ -201,7 +208,7 @@ class Guard(Plugin):
 
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Copy what the adapter inside would need to go on from here."""
-        return self._copies(), deepcopy(self.host._memory())
+        return self._copies(), copied(self.host._memory())
 
     def _size(self, classes: int) -> int:
         return max(64, 8 * classes) if self.window is None else self.window

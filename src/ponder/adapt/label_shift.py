@@ -26,9 +26,10 @@ from ponder.core.access import Access
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.registry import adapters
 from ponder.core.seeds import derive_seed
-from ponder.engines.online import AccessLevel, Plugin, rows_of
+from ponder.engines.online import AccessLevel
 from ponder.engines.online_gradients import graph_on
 from ponder.engines.online_heads import HeadTap
+from ponder.engines.online_plugin import Plugin
 from ponder.numerics.label_shift import bound_prior, confusion_prior, confusion_weights, em_prior, imbalance_degree
 
 if TYPE_CHECKING:
@@ -216,8 +217,6 @@ class LabelShift(Plugin):
     def _adapt(self, x: Any) -> Tensor:
         self._first = None
         logits = super()._adapt(x)
-        if self._first is not None:
-            self._first = self._first[-rows_of(x) :]  # a sliding window predicts former samples before them
         self.evidence = {"prior": list(self.prior), "degree": imbalance_degree(self.prior, self._source)}
         self._estimate(logits)
         return logits
@@ -234,7 +233,7 @@ class LabelShift(Plugin):
                 ]
             return
         assert self._first is not None
-        rows = self._first.softmax(1)
+        rows = self._first[-len(logits) :].softmax(1)  # a sliding window predicts former samples before them
         self._plain.extend(row for row in rows.tolist() if all(value == value for value in row))
         if not self._plain:
             return

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ponder.core.access import Access
 from ponder.core.errors import ConfigError
 from ponder.core.registry import adapters
-from ponder.engines.online import Plugin, rows_of, take
+from ponder.engines.online_calls import rows_of, take
+from ponder.engines.online_plugin import Plugin
 
 if TYPE_CHECKING:
     from torch import Tensor

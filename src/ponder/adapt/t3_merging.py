@@ -17,6 +17,7 @@ When not: both wrong in the same way: they agree then. Outputs near one-hot (CLI
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -25,7 +26,9 @@ from ponder.core.access import Access
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.registry import adapters
 from ponder.core.seeds import derive
-from ponder.engines.online import AccessLevel, Adapter, predict_with, rows_of, take
+from ponder.engines.online import AccessLevel, Adapter
+from ponder.engines.online_calls import as_written, in_32_bits, predict_with, rows_of, take
+from ponder.engines.online_parameters import parameters_by_name
 from ponder.numerics.beta_mixture import fit_mixture
 from ponder.numerics.model_merging import (
     Coefficient,
@@ -154,7 +157,7 @@ class T3Merging(Adapter):
 
     def merged(self, weight: float) -> dict[str, Tensor]:
         """Return all parameters of the merge in which the generalist has this weight."""
-        ours, theirs = dict(self._module.named_parameters()), dict(self.expert.named_parameters())
+        ours, theirs = parameters_by_name(self._module), parameters_by_name(self.expert)
         one, two = ({n: held[n].detach() for n in self._names} for held in (ours, theirs))
         if self.path == "line":
             changed = merge(one, two, weight)
@@ -175,8 +178,8 @@ class T3Merging(Adapter):
                 weight = weight.mean().expand_as(weight)
             elif self.per == "mixture":
                 weight = self._grouped(weight)
-            logits = self._run(x, weight)
-            return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+            with as_written() if self._is_compiled else nullcontext():
+                return in_32_bits(self._run(x, weight))
 
     def _weigh(self, ours: Tensor, theirs: Tensor) -> Tensor:
         """Return the generalist's weight for each sample, (B,)."""
@@ -227,7 +230,7 @@ class T3Merging(Adapter):
     def _chunk(self) -> int:
         if self.chunk is not None:
             return self.chunk
-        held = dict(self._module.named_parameters())
+        held = parameters_by_name(self._module)
         numbers: int = sum(held[name].numel() for name in self._names)
         return max(1, _NUMBERS // max(1, numbers))
 

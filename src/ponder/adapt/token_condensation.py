@@ -21,28 +21,20 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ponder.adapt._image_reservoir import Past, keep_best
 from ponder.core.access import Access
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.registry import adapters
 from ponder.core.seeds import derive
 from ponder.engines.online import AccessLevel, Adapter
-from ponder.numerics.token_condensation import affinity, condense, correction, layer_weights, least_useful
+from ponder.numerics.token_condensation import affinity, condense, correction, layer_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Past", "TokenCondensation", "keep_best"]
-
-
-class Past(NamedTuple):
-    """A remembered image: unit features (d,), entropy (nats), class tokens after each layer (L, D), its number."""
-
-    features: Tensor
-    entropy: float
-    tokens: Tensor
-    number: int
+__all__ = ["TokenCondensation"]
 
 
 @adapters(
@@ -199,12 +191,12 @@ class TokenCondensation(Adapter):
 
         import torch
 
+        from ponder.adapt._vision_towers import run_block
+
         began = time.perf_counter()
         tower = self._tower
         tokens = tower.embed(image)
         lengths, summaries = [len(tokens)], []
-        from ponder.adapt._vision_towers import run_block
-
         for at, block in enumerate(tower.blocks):
             tokens = self._drop(at, block, tokens) if at in self._layers and self.rate else run_block(block, tokens)
             lengths.append(len(tokens))
@@ -282,23 +274,6 @@ class TokenCondensation(Adapter):
         near = affinity(tokens, torch.stack([past.tokens for _, past in kept]).to(tokens), weights)
         labels = torch.tensor([at for at, _ in kept], device=plain.device)
         return correction(near, labels, len(plain), strength=self.strength, sharpness=self.sharpness).to(plain)
-
-
-def keep_best(row: Sequence[Past], size: int, *, by_tokens: bool = True) -> list[Past]:
-    """Return at most `size` images of a class, least entropy first; the uncertain or redundant one is forgotten.
-
-    Args:
-        row: images, at most one more than `size`.
-        size: >= 1.
-        by_tokens: compare their class tokens, averaged over layers; else their features.
-    """
-    import torch
-
-    kept = list(row)
-    if len(kept) > size:
-        vectors = torch.stack([past.tokens.mean(0) if by_tokens else past.features for past in kept])
-        kept.pop(least_useful(vectors.new_tensor([past.entropy for past in kept]), vectors))
-    return sorted(kept, key=lambda past: past.entropy)
 
 
 def _wide(values: Tensor) -> Tensor:

@@ -15,55 +15,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from copy import deepcopy
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ponder.core.errors import AccessDenied, BadInput, ConfigError
 from ponder.core.registry import need
+from ponder.engines.online_calls import (
+    as_written,
+    copied,
+    hooks_in,
+    in_32_bits,
+    is_compiled,
+    kind_of,
+    plain_tensors,
+    predict_with,
+    rows_of,
+    tensors_in,
+)
+from ponder.engines.online_cost import Cost
 from ponder.engines.online_parameters import Undo, plain_name
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SCHEMA", "AccessLevel", "Adapter", "Cost", "Plugin", "predict_with", "rows_of", "take"]
+__all__ = ["SCHEMA", "AccessLevel", "Adapter"]
 
 AccessLevel = Literal["logits", "features", "attention", "weights", "gradients", "source_data"]
 SCHEMA = 1
 _INSIDE = frozenset({"features", "attention", "weights", "gradients"})
-
-
-@dataclass(kw_only=True)
-class Cost:
-    """What an adapter has done since it was made (a reset does not clear it).
-
-    Attributes:
-        batches, samples: that were predicted.
-        forwards, forward_samples: passes through the model, and rows in them.
-        backwards, backward_samples: the same of backward passes; masked rows count, since they are computed.
-        updates: optimiser steps.
-        skipped: updates that were due but not made: a loss that is not finite, or a batch on which a guard abstained.
-        seconds: in calls of the adapter, by the wall clock; work that a GPU still has in its queue is not in it.
-        pass_seconds: of them, in forward and backward passes.
-        step_seconds: of them, in optimiser steps.
-    """
-
-    batches: int = 0
-    samples: int = 0
-    forwards: int = 0
-    forward_samples: int = 0
-    backwards: int = 0
-    backward_samples: int = 0
-    updates: int = 0
-    skipped: int = 0
-    seconds: float = 0.0
-    pass_seconds: float = 0.0
-    step_seconds: float = 0.0
-
-    def since(self, earlier: Cost) -> Cost:
-        """Return what came on top of an earlier copy."""
-        return Cost(**{f.name: getattr(self, f.name) - getattr(earlier, f.name) for f in fields(self)})
 
 
 @dataclass(eq=False, repr=False)
@@ -114,14 +94,14 @@ class Adapter:
         self._is_frozen = self._stays_evaluated = False
         self._undo = Undo()
         self._look_inside()
-        with _plain_tensors():
+        with plain_tensors():
             try:
                 self._configure()
             except BaseException:
                 self._undo.close()
                 raise
             self._start = self._copies()
-            self._fresh = deepcopy(self._memory())
+            self._fresh = copied(self._memory())
 
     def __call__(self, x: Any) -> Tensor:
         """Predict a batch and adapt to it.
@@ -134,9 +114,9 @@ class Adapter:
             for module in self._module.modules():
                 module.training = False
         if self._is_frozen:
-            return _in_32_bits(self._predict(x))
+            return in_32_bits(self._predict(x))
         began = time.perf_counter()
-        with _plain_tensors():
+        with plain_tensors():
             if self.episodic:
                 self.reset()
             logits = self._adapt(x)
@@ -145,7 +125,7 @@ class Adapter:
         self.cost.batches += 1
         self.cost.samples += rows_of(x)
         self.cost.seconds += time.perf_counter() - began
-        return _in_32_bits(logits.detach())
+        return in_32_bits(logits.detach())
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -156,9 +136,9 @@ class Adapter:
 
     def reset(self) -> None:
         """Bring model, optimiser and method back to how they were when the adapter was made, bit by bit."""
-        with _plain_tensors():
+        with plain_tensors():
             self._write(self._start)
-            self._remember(deepcopy(self._fresh))
+            self._remember(copied(self._fresh))
         self.evidence = {}
 
     def restore(self) -> None:
@@ -168,9 +148,9 @@ class Adapter:
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of all that adaptation has changed; counters of cost are not part of it."""
-        with _plain_tensors():
+        with plain_tensors():
             state = {"schema": SCHEMA, "adapter": type(self).__name__, "tensors": self._copies()}
-            return {**state, "memory": deepcopy(self._memory())}
+            return {**state, "memory": copied(self._memory())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned, on the same kind of model.
@@ -186,12 +166,12 @@ class Adapter:
         tensors, ours = state["tensors"], self._tensors()
         if wrong := sorted(
             tensors.keys() ^ ours.keys()
-            | {name for name in tensors.keys() & ours.keys() if _kind(tensors[name]) != _kind(ours[name])}
+            | {name for name in tensors.keys() & ours.keys() if kind_of(tensors[name]) != kind_of(ours[name])}
         ):
             raise BadInput(f"the state is of another model: {', '.join(wrong[:3])} do not fit")
-        with _plain_tensors():
+        with plain_tensors():
             self._write(tensors)
-            self._remember(deepcopy(state["memory"]))
+            self._remember(copied(state["memory"]))
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -229,7 +209,7 @@ class Adapter:
 
     def state_bytes(self) -> int:
         """Return the bytes held beside the model: the copy for reset, and the method's own state twice (now, fresh)."""
-        held = [*self._start.values(), *_tensors_in(self._memory()), *_tensors_in(self._fresh)]
+        held = [*self._start.values(), *tensors_in(self._memory()), *tensors_in(self._fresh)]
         return sum(t.numel() * t.element_size() for t in held)
 
     # What methods override.
@@ -248,7 +228,7 @@ class Adapter:
         return {plain_name(n, module): t for n, t in module.named_buffers()} if hasattr(module, "named_buffers") else {}
 
     def _memory(self) -> dict[str, Any]:
-        """Return the method's own state: tensors, numbers, and containers of them."""
+        """Return the method's own state: tensors, numbers, and containers of them; whoever keeps it copies it."""
         return {}
 
     def _remember(self, memory: dict[str, Any]) -> None:
@@ -301,21 +281,11 @@ class Adapter:
             return
         if any(torch.nn.parameter.is_lazy(part) for part in (*module.parameters(), *module.buffers())):
             raise BadInput("the model has lazy layers without values: run it on one batch before you adapt it")
-        self._hooks = _hooks_in(module)
-        self._is_compiled = any(
-            "_orig_mod" in part._modules or part._compiled_call_impl is not None for part in module.modules()
-        )
+        self._hooks, self._is_compiled = hooks_in(module), is_compiled(module)
 
-    @contextmanager
-    def _seen_by_hooks(self) -> Iterator[None]:
-        """Run a compiled model as it was written where hooks were set on it since: its graphs know none of them."""
-        if not self._is_compiled or _hooks_in(self._module) == self._hooks:
-            yield
-            return
-        import torch
-
-        with torch.compiler.set_stance("force_eager"):
-            yield
+    def _seen_by_hooks(self) -> AbstractContextManager[None]:
+        """Run a compiled model as it was written where hooks were set on it since."""
+        return as_written() if self._is_compiled and hooks_in(self._module) != self._hooks else nullcontext()
 
     def _refuse_odd(self, x: Any) -> None:
         """Refuse what is no batch; where a module reads it, what is no tensor."""
@@ -337,165 +307,3 @@ class Adapter:
         with torch.no_grad():
             for name, tensor in self._tensors().items():
                 tensor.copy_(values[name])
-
-
-@dataclass(eq=False, repr=False)
-class Plugin(Adapter):
-    """An adapter that another one wears: `Guard(Tent(model))`. Around a plain model it wears one that only predicts.
-
-    The host's counters are the plug-in's: what both do is counted once, in `cost` of the outermost.
-
-    Attributes:
-        host: the adapter inside.
-    """
-
-    def __post_init__(self) -> None:
-        if self.predict != "before" or self.episodic:
-            raise ConfigError("predict and episodic belong to the adapter inside: set them there")
-        self.host = self.model if isinstance(self.model, Adapter) else Adapter(self.model)
-        try:
-            super().__post_init__()
-        except BaseException:
-            if self.host is not self.model:
-                self.host._undo.close()
-            raise
-        self.cost = self.host.cost
-
-    def __call__(self, x: Any) -> Tensor:
-        """Predict a batch and adapt to it."""
-        self._refuse_odd(x)
-        if self._is_frozen:
-            return self._predict(x)
-        before = self.cost.since(Cost())
-        began = time.perf_counter()
-        with _plain_tensors():
-            logits = self._adapt(x).detach()
-        self.cost.batches, self.cost.samples = before.batches + 1, before.samples + rows_of(x)
-        self.cost.seconds = before.seconds + time.perf_counter() - began
-        return logits
-
-    def _configure(self) -> None:
-        """Leave the model to the host."""
-
-    def _adapt(self, x: Any) -> Tensor:
-        return self.host(x)
-
-    def _predict(self, x: Any) -> Tensor:
-        with self.host._held():
-            return self.host(x)
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Inside, calls only predict, through every adapter within."""
-        cost = self.cost
-        try:
-            with self._held(), self.host.frozen():
-                self.cost = self.host.cost
-                yield
-        finally:
-            self.cost = cost
-
-    @contextmanager
-    def _as_source(self) -> Iterator[None]:
-        with self.host._as_source():
-            yield
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return self.host._tensors()
-
-    def _memory(self) -> dict[str, Any]:
-        return {"host": self.host._memory()}
-
-    def _remember(self, memory: dict[str, Any]) -> None:
-        self.host._remember(memory["host"])
-
-    def restore(self) -> None:
-        """Give the model back as it came."""
-        super().restore()
-        self.host.restore()
-
-
-def predict_with(model: Any, x: Any) -> Tensor:
-    """Call a model and return its logits (B, C), C >= 2, in at least 32 bits.
-
-    Raises:
-        BadInput: no matrix of logits came back.
-    """
-    import torch
-
-    with _fresh_casts():
-        out = model(**x) if isinstance(x, Mapping) else model(x)
-    logits = out["logits"] if isinstance(out, Mapping) and "logits" in out else getattr(out, "logits", out)
-    if not isinstance(logits, torch.Tensor) or logits.dim() != 2:
-        shape = tuple(getattr(logits, "shape", ()))
-        raise BadInput(f"a classifier returns logits (B, C), got {type(logits).__name__} of shape {shape}")
-    if logits.shape[1] < 2:
-        raise BadInput(
-            "the model gives one logit: for two classes give two, such as (0, z) for the logit z of a sigmoid"
-        )
-    return _in_32_bits(logits)
-
-
-def rows_of(x: Any) -> int:
-    """Return the number of samples in a batch.
-
-    Raises:
-        BadInput: it has no length.
-    """
-    try:
-        return len(next(iter(x.values()), ())) if isinstance(x, Mapping) else len(x)
-    except TypeError:
-        raise BadInput(
-            f"a batch is a tensor (B, ...) or a mapping of them, got {type(x).__name__} without rows"
-        ) from None
-
-
-def take(x: Any, chosen: Tensor) -> Any:
-    """Return the chosen rows (indices or mask) of a batch."""
-    return {name: part[chosen] for name, part in x.items()} if isinstance(x, Mapping) else x[chosen]
-
-
-@contextmanager
-def _fresh_casts() -> Iterator[None]:
-    """Let autocast cast weights anew: its cache would keep them as they were before updates, or without a graph."""
-    import torch
-
-    before = torch.is_autocast_cache_enabled()
-    torch.clear_autocast_cache()
-    torch.set_autocast_cache_enabled(False)
-    try:
-        yield
-    finally:
-        torch.set_autocast_cache_enabled(before)
-
-
-def _in_32_bits(logits: Tensor) -> Tensor:
-    """Return logits in at least 32 bits."""
-    return logits.float() if logits.element_size() < 4 else logits
-
-
-def _hooks_in(module: Any) -> int:
-    return sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in module.modules())
-
-
-def _kind(tensor: Tensor) -> tuple[Any, Any]:
-    return tensor.shape, tensor.dtype
-
-
-@contextmanager
-def _plain_tensors() -> Iterator[None]:
-    """Leave inference mode: what is made in it can take part in no later update."""
-    import torch
-
-    with torch.inference_mode(mode=False), torch.no_grad():
-        yield
-
-
-def _tensors_in(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors_in(part)
-    elif hasattr(value, "element_size"):
-        yield value

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ponder.core.errors import BadInput, ConfigError
-from ponder.engines.online import AccessLevel, Adapter, rows_of
+from ponder.engines.online import AccessLevel, Adapter
+from ponder.engines.online_calls import rows_of
 from ponder.engines.online_parameters import (
     Select,
     batch_norms,
@@ -74,12 +75,11 @@ class GradientAdapter(Adapter):
         self._evaluate()
         self.parameters = select_parameters(self._module, select=self.select, exclude=self.exclude)
         freeze_except(self._module, self.parameters, self._undo)
-        self._flat_norms = []
         if self.batch_statistics:
-            self._flat_norms = [name for name, m in batch_norms(self._module) if type(m).__name__ == "BatchNorm1d"]
-            self._batch_bound = use_batch_statistics(self._module, self._undo) > 0
-        else:
-            self._batch_bound = False
+            use_batch_statistics(self._module, self._undo)
+        bound = [(name, type(norm).__name__) for name, norm in batch_norms(self._module) if norm.running_mean is None]
+        self._batch_bound = bool(bound)  # also by norms that came without running statistics
+        self._flat_norms = [name for name, kind in bound if kind == "BatchNorm1d"]
         self._optimizer = self._make_optimizer(list(self.parameters.values()))
 
     def _make_optimizer(self, parameters: list[Any]) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ponder.core.errors import AccessDenied, BadInput
+from ponder.engines.online_parameters import modules_by_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,7 @@ __all__ = ["HeadTap", "find_head"]
 
 
 def find_head(model: Module, name: str = "") -> tuple[str, Linear]:
-    """Return the linear layer that gives the logits, with its name: the last one of the model, or the one named.
+    """Return the linear layer that gives the logits, with its plain name: the last of the model, or the one named.
 
     Raises:
         AccessDenied: there is none.
@@ -27,12 +28,13 @@ def find_head(model: Module, name: str = "") -> tuple[str, Linear]:
     """
     import torch
 
+    parts = modules_by_name(model)
     if name:
-        found = dict(model.named_modules()).get(name)
+        found = parts.get(name)
         if not isinstance(found, torch.nn.Linear):
             raise BadInput(f"head={name!r} is no linear layer of the model")
         return name, found
-    layers = [(at, module) for at, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    layers = [(at, module) for at, module in parts.items() if isinstance(module, torch.nn.Linear)]
     if not layers:
         raise AccessDenied("the model has no linear layer to read features from: name its classifier with head=")
     return layers[-1]

@@ -26,6 +26,8 @@ __all__ = [
     "claim",
     "freeze_except",
     "is_norm",
+    "modules_by_name",
+    "parameters_by_name",
     "plain_name",
     "released_sar_rule",
     "select_parameters",
@@ -46,6 +48,13 @@ class Undo:
     def callback(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Remember a call; what it works on is best given as an argument, so that copies are copied with it."""
         self._calls.append((function, arguments))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Let a copy take the copied model, as the first has taken its own."""
+        vars(self).update(state)
+        for function, arguments in self._calls:
+            if function is _release:
+                _CLAIMS[arguments[0]] = weakref.ref(self)
 
     def close(self) -> None:
         """Make the calls, once."""
@@ -86,6 +95,16 @@ def plain_name(name: str, model: Module | None = None) -> str:
     inside = getattr(model, "_orig_mod", model)
     outer = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
     return ".".join(parts[1:] if isinstance(inside, outer) and parts[:1] == ["module"] else parts)
+
+
+def modules_by_name(model: Module) -> dict[str, Module]:
+    """Return the modules of a model by their plain names; what wraps another is left out."""
+    return {plain_name(name, model): module for name, module in model.named_modules()}  # the inner one comes later
+
+
+def parameters_by_name(model: Module) -> dict[str, Parameter]:
+    """Return the parameters of a model by their plain names; one that is shared comes once."""
+    return {plain_name(name, model): parameter for name, parameter in model.named_parameters()}
 
 
 def is_norm(module: Module) -> bool:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ponder.core.errors import BadInput, ConfigError
-from ponder.engines.online import Adapter, Cost
+from ponder.engines.online import Adapter
+from ponder.engines.online_cost import Cost
 from ponder.numerics.calibration import calibration_error
 from ponder.numerics.online_metrics import calibration_drift, dominant_share, error_by, error_rate
 

@@ -69,6 +69,12 @@ def test_a_model_of_doubles_gets_doubles_and_whole_numbers_stay(saved: Callable[
     assert read_arrays(saved(x=tokens, y=Y), net()).domains[0].x[[0]].dtype == torch.int64
 
 
+def test_numbers_with_their_bytes_the_other_way_round_are_the_same_numbers(saved: Callable[..., Path]) -> None:
+    (domain,) = read_arrays(saved(x=X.astype(">f4"), y=Y.astype(">i8")), net()).domains
+    assert torch.equal(domain.x[[3, 1]], torch.from_numpy(X[[3, 1]]))
+    assert domain.y.tolist() == Y.tolist()
+
+
 def test_arrays_that_nothing_reads_are_named(saved: Callable[..., Path]) -> None:
     assert "domains (read are" in read_arrays(saved(x=X, y=Y, domains=["a"] * 12)).facts[-1]
 

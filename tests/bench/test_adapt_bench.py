@@ -191,6 +191,25 @@ def test_memory_is_counted_where_there_is_a_graph() -> None:
     assert (tent or 0) >= 16 * 12 * 4, "at least what one layer of one batch holds"
 
 
+def test_a_run_is_timed_after_a_first_batch_that_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ponder.bench import adapt_bench
+
+    real: Any = vars(adapt_bench)["run_stream"]
+    calls: list[tuple[bool, int]] = []
+
+    def watched(adapter: Any, *args: Any, memory: bool = False, **kwargs: Any) -> Any:
+        calls.append((memory, adapter.cost.samples))
+        return real(adapter, *args, memory=memory, **kwargs)
+
+    monkeypatch.setattr(adapt_bench, "run_stream", watched)
+    method = read_method("guard+tent:lr=1")
+    row = compare_adapters(subject(), [method], ["mixed"], batch=16).rows[0]
+    assert calls == [(True, 0), (False, 16)]
+    untouched = real(build(method, subject()), open_stream("mixed", subject(), batch=16))
+    assert row.runs[0].predictions == untouched.predictions, "nothing is left of it"
+    assert row.runs[0].cost.samples == untouched.cost.samples == 120
+
+
 def test_what_a_guard_did_is_told_even_where_a_reset_makes_it_forget() -> None:
     for reset in ("never", "domain"):
         found = compare_adapters(

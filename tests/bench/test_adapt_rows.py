@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from ponder.bench.adapt_bench import compare_adapters, read_method
-from ponder.bench.adapt_rows import write_tables
+from ponder.bench.adapt_rows import Comparison, Row, judged, write_tables
 from ponder.core.errors import BadInput
+from ponder.engines.online_cost import Cost
+from ponder.engines.online_run import OnlineRun
 from tests.bench.test_adapt_bench import subject
 
 torch = pytest.importorskip("torch")
@@ -39,3 +41,46 @@ def test_one_table_has_a_line_for_each_run_and_one_for_each_domain(tmp_path: Pat
     assert wrong == pytest.approx(found.rows[0].runs[0].right.count(False))
     with pytest.raises(BadInput, match="cannot write"):
         write_tables(found.to_dict(), tmp_path / "none")
+
+
+def made(*methods: tuple[str, int, int]) -> Comparison:
+    """Source, right on the first 100 of 200 samples, and methods right on all from one sample up to another."""
+    rows: list[Row] = []
+    for name, first, last in (("source", 0, 100), *methods):
+        run = OnlineRun(
+            predictions=tuple(range(200)) if name == "source" else (first,) * 200,
+            confidences=(0.5,) * 200,
+            right=tuple(first <= at < last for at in range(200)),
+            domains=("d",) * 200,
+            cost=Cost(samples=200, seconds=1.0 if name == "source" else 3.0),
+            wall=1.0,
+            state_bytes=0,
+            graph_bytes=0,
+        )
+        rows.append(judged(Row(method=name, stream="mixed", runs=(run,)), rows[0] if rows else None))
+    return Comparison(
+        subject="net",
+        facts=(),
+        rows=tuple(rows),
+        planned=len(rows),
+        domains=("d",),
+        samples={"mixed": 200},
+        seeds=(0,),
+        batch=10,
+    )
+
+
+def test_the_leader_has_the_fewest_errors_and_others_are_measured_against_it() -> None:
+    rows = {row["method"]: row for row in made(("good", 0, 160), ("near", 0, 158), ("some", 0, 120)).to_dict()["rows"]}
+    assert [name for name, row in rows.items() if row["leads"]] == ["good"]
+    assert rows["good"]["behind"] is None
+    assert rows["near"]["behind"][0] == pytest.approx(0.01)
+    assert rows["near"]["behind"][1] < 0 < rows["near"]["behind"][2]
+    assert rows["some"]["behind"][1] > 0
+    assert rows["source"]["behind"][0] == pytest.approx(rows["good"]["gain"][0])
+
+
+def test_nobody_leads_who_is_not_better_than_the_source_beyond_doubt() -> None:
+    rows = made(("lucky", 1, 102), ("worse", 0, 50)).to_dict()["rows"]
+    assert rows[1]["error"] < rows[0]["error"]
+    assert not any(row["leads"] or row["behind"] for row in rows)

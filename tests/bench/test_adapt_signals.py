@@ -98,7 +98,7 @@ def test_records_are_simulated_once_for_each_seed(tmp_path: Path, monkeypatch: p
 
     asked: list[int] = []
 
-    def simulate(plans: Sequence[Any]) -> Any:
+    def simulate(plans: Sequence[Any], **_: Any) -> Any:
         asked.append(len(plans))
         return torch.stack([torch.randn(3, 500, generator=torch.Generator().manual_seed(p.seed)) for p in plans])
 
@@ -120,8 +120,25 @@ def test_other_settings_of_a_condition_are_other_files(tmp_path: Path, monkeypat
     from ponder.bench import _adapt_signals
 
     monkeypatch.setenv("PONDER_CACHE", str(tmp_path))
-    monkeypatch.setattr(_adapt_signals, "simulate", lambda plans: torch.rand(len(plans), 3, 500))
+    monkeypatch.setattr(_adapt_signals, "simulate", lambda plans, **_: torch.rand(len(plans), 3, 500))
     _adapt_signals._simulated(2, seed=0)
     monkeypatch.setattr(_reference_ecg, "_WIDTHS", (0.25, 0.1, 0.1, 0.1, 0.4))
     _adapt_signals._simulated(2, seed=0)
-    assert len(list((tmp_path / "reference").iterdir())) == 2
+    assert len(list((tmp_path / "reference").glob("*.safetensors"))) == 2
+
+
+def test_people_are_told_how_far_the_simulation_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ponder.bench import _adapt_signals
+
+    def simulate(plans: Sequence[Any], *, progress: Any) -> Any:
+        for done in range(len(plans)):
+            progress(done, len(plans))
+        return torch.rand(len(plans), 3, 500)
+
+    told: list[str] = []
+    monkeypatch.setenv("PONDER_CACHE", str(tmp_path))
+    monkeypatch.setattr(_adapt_signals, "simulate", simulate)
+    _adapt_signals._simulated(150, seed=0, tell=told.append)
+    assert [line.partition(": ")[2] for line in told] == ["0 of 150", "100 of 150"]
+    _adapt_signals._simulated(150, seed=0, tell=told.append)
+    assert len(told) == 2, "what is read takes no time"

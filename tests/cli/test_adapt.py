@@ -22,7 +22,20 @@ def make():
     return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.LayerNorm(8), torch.nn.Linear(8, 3))
 """
 WRITTEN = {"page.html", "table.json", "table.md", "runs.csv", "domains.csv"}
-OWN = ("adapt", "bench", "-m", "my_cli_model:make", "--data", "data.npz", "--batch", "8", "--out", "here")
+OWN = (
+    "adapt",
+    "bench",
+    "-m",
+    "my_cli_model:make",
+    "--data",
+    "data.npz",
+    "--batch",
+    "8",
+    "--out",
+    "here",
+    "--device",
+    "cpu",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +55,7 @@ def test_bench_prints_a_table_and_writes_a_page(ponder: Command, here: Path) -> 
     assert "6 of 6: t3_merging on single" in done.err
     lines = done.out.splitlines()
     assert "seed 0 · never reset" in lines[0]
-    assert "on cpu" in lines[0] or "on " in lines[0]
+    assert lines[0].endswith("on cpu")
     heads = [line for line in lines if line.startswith("method")]
     assert len(heads) == 3, "all streams at a glance, and each"
     assert any(line.startswith("- t3_merging did not run: needs expert") for line in lines)
@@ -134,3 +147,51 @@ def test_bench_says_what_is_wrong_in_one_line(ponder: Command, words: list[str],
     assert (done.code, done.out) == (2, "")
     assert said in done.err
     assert len(done.err.strip().splitlines()) == 1, "and before anything is trained or run"
+
+
+def test_a_cache_that_cannot_be_written_is_said_in_one_line(
+    ponder: Command, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PONDER_CACHE", str(here / "data.npz" / "inside"))
+    done = ponder("adapt", "bench", "-m", "conv_bn")
+    assert (done.code, done.out) == (2, "")
+    assert "set PONDER_CACHE" in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
+
+
+def test_at_a_glance_many_streams_fit_a_terminal_with_the_names_before_each_part() -> None:
+    from ponder.cli.adapt import _narrow
+
+    head, row = ("method", *"abcdefg"), ("tent", *"1234567")
+    assert _narrow(head, [row], None) == [(head, [row])]
+    parts = _narrow(head, [row], 80)
+    assert [part for part, _ in parts] == [("method", *"abc"), ("method", *"def"), ("method", "g")]
+    assert [rows for _, rows in parts] == [[("tent", *"123")], [("tent", *"456")], [("tent", "7")]]
+    assert len(_narrow(head, [row], 20)) == 7, "one at least"
+
+
+def test_a_recording_runs_in_its_own_order_first_where_no_stream_is_named(ponder: Command) -> None:
+    rows = json.loads(ponder(*OWN, "--method", "source", "--json").out)["rows"]
+    assert [row["stream"] for row in rows] == ["recorded", "continual", "mixed", "correlated"]
+
+
+def test_without_a_method_those_run_too_that_a_subject_is_made_for(ponder: Command, here: Path) -> None:
+    (here / "my_pair.py").write_text(
+        MODEL
+        + """
+def pair():
+    from ponder.bench.adapt_subjects import Subject
+    from ponder.tasks.streams import Domain
+
+    x, y = torch.randn(40, 4), torch.arange(40) % 3
+    given = {"t3_merging.expert": make(), "seed": 1, "tent.lr": 0.01}
+    return Subject(name="pair", model=make(), domains=(Domain(name="d", x=x, y=y),), given=given)
+""",
+        encoding="utf-8",
+    )
+    words = ("adapt", "bench", "-m", "my_pair:pair", "--stream", "mixed", "--out", "here", "--json")
+    rows = json.loads(ponder(*words).out)["rows"]
+    assert [row["method"] for row in rows][-1] == "t3_merging"
+    assert rows[-1]["error"] is not None
+    assert [row["method"] for row in rows].count("tent") == 1
+    assert [row["method"] for row in json.loads(ponder(*words, "--method", "tent").out)["rows"]] == ["source", "tent"]

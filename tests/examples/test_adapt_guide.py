@@ -10,8 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ponder.bench.adapt_arrays import read_arrays
-from ponder.bench.adapt_bench import STREAMS, check_streams, read_method
+from ponder.bench.adapt_bench import STREAMS, check_streams, compare_adapters, read_method
+from ponder.bench.adapt_subjects import Subject
 from ponder.cli.adapt import app
+from ponder.tasks.streams import Domain
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "adapt.md").read_text(encoding="utf-8")
 
@@ -30,6 +32,26 @@ def test_its_programs_run_one_after_the_other() -> None:
     assert len(programs) >= 3
     for program in programs:
         exec(program, known)
+
+
+@pytest.mark.torch
+def test_classifiers_of_transformers_fit_as_they_are_and_in_its_wrapper() -> None:
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    known: dict[str, Any] = {"torch": torch}
+    exec(re.findall(r"```python\n(class Wrapped.*?)```", GUIDE, re.DOTALL)[0], known)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.ViTConfig(**sizes, image_size=16, patch_size=8, num_labels=3)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, x = transformers.ViTForImageClassification(config), torch.rand(12, 3, 16, 16)
+    domain = Domain(name="d", x=x, y=torch.arange(12) % 3)
+    methods = [read_method(text) for text in ("source", "tent:lr=0.1", "guard+tent")]
+    bare, wrapped = (
+        compare_adapters(Subject(name="s", model=one, domains=(domain,)), methods, ["mixed"], batch=4).rows
+        for one in (model, known["Wrapped"](model))
+    )
+    assert [row.why_not for row in (*bare, *wrapped)] == [""] * 6
+    assert [row.runs[0].predictions for row in bare] == [row.runs[0].predictions for row in wrapped]
 
 
 def test_its_commands_name_methods_streams_and_options_that_exist() -> None:

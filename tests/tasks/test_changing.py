@@ -60,3 +60,5 @@ def test_each_picture_comes_once_under_the_name_of_the_stronger_corruption() -> 
     )
     with pytest.raises(BadInput):
         changing_domains(data.x[:5], data.y[:5], ("contrast", "brightness"))
+    with pytest.raises(ConfigError, match="ponder or imagecorruptions"):
+        changing_domains(data.x, data.y, ("contrast", "brightness"), by="magic")  # type: ignore[arg-type]

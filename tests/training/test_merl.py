@@ -132,6 +132,13 @@ def test_encoders_of_the_published_sizes(encoder: Any, width: int, weights: tupl
     assert all(torch.equal(a, b) for a, b in zip(towers.parameters(), twin.parameters(), strict=True))
 
 
+def test_a_signal_longer_than_the_vit_has_places_for_is_refused() -> None:
+    towers = build_towers(encoder="vit_tiny")
+    assert towers(torch.rand(1, 12, 5049)).shape == (1, 256), "what does not fill a patch is left out"
+    with pytest.raises(BadInput, match="longer than the 5000"):
+        towers(torch.rand(1, 12, 5050))
+
+
 def test_default_settings_are_the_released_ones() -> None:
     found = MERLTraining()
     assert (found.epochs, found.batch, found.lr, found.weight_decay) == (20, 128, 1e-3, 1e-8)

@@ -8,14 +8,14 @@ Differs: neurokit2 names no conditions; ours are settings of its waves and rate,
 raised or lowered ST segment takes the place of S, and the two humps of a bundle branch block those of Q and R. Its
 intervals swing with breath and are not random, so pauses between the beats of a fibrillation are ours; fibrillatory
 waves there are none. Its solver takes steps that at times jump over an R wave (at slow rates without a P wave: often),
-which leaves a step in the signal; runs with one are drawn anew. Noise is ours and white. Where a study names real
-data, this is not it.
-Cost: about 0.14 seconds of one core a record. Needs: the extras `adapt` and `torch`.
+which leaves a step in the signal; runs with one are drawn anew, and at a rate a hundredth off and more, since some
+settings never run through. Noise is ours and white. Where a study names real data, this is not it.
+Cost: about 0.12 seconds of one core a record. Needs: the extras `adapt` and `torch`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -41,6 +41,7 @@ CONDITIONS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 _RATE, _SAMPLES = 100, 500  # samples a second, and of a record
+_SECONDS = 8  # simulated for each record: ECGSYN takes powers of two only
 _INNER = 2  # samples simulated for each one kept
 _SETTLED = 2.0  # seconds until what the simulator starts with has faded
 _HURRY = 1.35  # beats of a fibrillation are drawn so much faster than they come
@@ -73,7 +74,6 @@ class Plan:
         found: codes of its conditions, in the order of `CONDITIONS`.
         report: what a reader wrote.
         heart_rate, heart_rate_std: of the simulation, beats a minute.
-        seconds: that are simulated, a power of two.
         start: where the record begins, in seconds of what is simulated and set apart by `pauses`.
         pauses: seconds of rest put in before each beat; none where the rhythm is the simulator's.
         angles, heights, widths: of the five waves on each axis.
@@ -85,7 +85,6 @@ class Plan:
     report: str
     heart_rate: float
     heart_rate_std: float
-    seconds: int
     start: float
     pauses: tuple[float, ...]
     angles: tuple[float, ...]
@@ -143,7 +142,7 @@ def _plan(found: tuple[str, ...], rng: Random, seed: int) -> Plan:
     said = [rng.choice(CONDITIONS[code][1]) for code in found]
     extra = [rng.choice(CONDITIONS[code][1]) for code in found if rng.random() < 0.7]
     rate = rng.uniform(110, 150) if "fast" in found else rng.uniform(38, 52) if "slow" in found else rng.uniform(60, 85)
-    seconds, spread = 16 if "slow" in found else 8, rng.uniform(0.01, 0.03)
+    spread = rng.uniform(0.01, 0.03)
     pauses: tuple[float, ...] = ()
     angles, widths = list(_ANGLES), list(_WIDTHS)
     heights = [[height * rng.uniform(0.85, 1.15) for height in axis] for axis in _HEIGHTS]
@@ -164,15 +163,14 @@ def _plan(found: tuple[str, ...], rng: Random, seed: int) -> Plan:
             axis[0] = 0.0
         beats = max(_HURRY * rate, 90.0)
         free = 60 / rate - 60 / beats
-        rate, spread, seconds = beats, 0.003, 8
-        pauses = tuple(free * min(rng.expovariate(1), 3.0) for _ in range(int(seconds * beats / 60)))
+        rate, spread = beats, 0.003
+        pauses = tuple(free * min(rng.expovariate(1), 3.0) for _ in range(int(_SECONDS * beats / 60)))
     return Plan(
         found=found,
         report=", ".join(dict.fromkeys([*said, *extra])) or "normal sinus rhythm, within normal limits",
         heart_rate=rate,
         heart_rate_std=rate * spread,
-        seconds=seconds,
-        start=rng.uniform(_SETTLED, seconds - _SAMPLES / _RATE),
+        start=rng.uniform(_SETTLED, _SECONDS - _SAMPLES / _RATE),
         pauses=pauses,
         angles=tuple(angle * rng.uniform(0.95, 1.05) for angle in angles),
         heights=tuple(map(tuple, heights)),
@@ -182,39 +180,44 @@ def _plan(found: tuple[str, ...], rng: Random, seed: int) -> Plan:
     )
 
 
-def simulate(plans: Sequence[Plan]) -> Tensor:
+def simulate(plans: Sequence[Plan], *, progress: Callable[[int, int], None] | None = None) -> Tensor:
     """Return the heart vectors of `plans`, (N, 3, 500), without noise.
+
+    Args:
+        plans: what to simulate.
+        progress: called before each with how many are done, and N.
 
     Raises:
         MissingExtra: neurokit2 is not installed.
     """
     neurokit = need("neurokit2", extra="adapt", feature="simulated electrocardiograms")
-    for seconds in {plan.seconds for plan in plans}:
-        # It lays intervals of beats over time by this call; where a rounding makes the last one 0, as for 16 seconds at
-        # a rate of 100, a beat that begins there never ends.
-        if not neurokit.signal_resample([1.0] * seconds, sampling_rate=1, desired_sampling_rate=_INNER * _RATE)[-1]:
-            raise PonderError(f"this neurokit2 or scipy could hang in {seconds} seconds: report their versions, please")
+    # It lays intervals of beats over time by this call; where a rounding makes the last one 0, as for 16 seconds at a
+    # rate of 100, a beat that begins there never ends.
+    if not neurokit.signal_resample([1.0] * _SECONDS, sampling_rate=1, desired_sampling_rate=_INNER * _RATE)[-1]:
+        raise PonderError(f"this neurokit2 or scipy could hang in {_SECONDS} seconds: report their versions, please")
     vectors = []
-    for plan in plans:
-        whole = _run(plan, neurokit) * torch.tensor(plan.gains)[:, None]
-        whole = _set_apart(whole, plan) if plan.pauses else whole
+    for done, plan in enumerate(plans):
+        if progress is not None:
+            progress(done, len(plans))
+        whole, rate = _run(plan, neurokit)
+        whole = _set_apart(whole, rate, plan.pauses) if plan.pauses else whole
         start = int(plan.start * _RATE)
-        vectors.append(whole[:, start : start + _SAMPLES])
+        vectors.append(whole[:, start : start + _SAMPLES] * torch.tensor(plan.gains)[:, None])
     return torch.stack(vectors)
 
 
-def _run(plan: Plan, neurokit: Any) -> Tensor:
-    """Return what neurokit2 simulates for the three axes, each in [-0.4, 1.2], from a run without steps."""
+def _run(plan: Plan, neurokit: Any) -> tuple[Tensor, float]:
+    """Return what neurokit2 simulates for three axes, each in [-0.4, 1.2], in a run without steps, and its rate."""
     for attempt in range(_ATTEMPTS):
+        rate = plan.heart_rate * (1 + 0.01 * (-1) ** attempt * ((attempt + 1) // 2))  # 1, 0.99, 1.01, 0.98, ...
         axes: list[Tensor] = []
         for heights in plan.heights:
             drawn = neurokit.ecg_simulate(
-                # ECGSYN rounds its time up to a power of two in seconds; a tenth less keeps it from doubling
-                duration=0.9 * plan.seconds,
-                length=plan.seconds * _RATE * _INNER,
+                duration=0.9 * _SECONDS,  # it rounds up to a power of two; a tenth less keeps it from doubling
+                length=_SECONDS * _RATE * _INNER,
                 sampling_rate=_RATE * _INNER,
                 noise=0,
-                heart_rate=plan.heart_rate,
+                heart_rate=rate,
                 heart_rate_std=plan.heart_rate_std,
                 method="ecgsyn",
                 random_state=derive_seed(plan.seed, attempt),
@@ -223,10 +226,10 @@ def _run(plan: Plan, neurokit: Any) -> Tensor:
                 bi=plan.widths,  # a wave is ai bi^2 high
             )
             axes.append(torch.from_numpy(drawn[::_INNER].copy()).float())
-            if not _even(axes[-1], 60 / plan.heart_rate):
+            if not _even(axes[-1], 60 / rate):
                 break
         else:
-            return torch.stack(axes)
+            return torch.stack(axes), rate
     raise PonderError(f"neurokit2 gave {_ATTEMPTS} broken runs of {plan.found or 'no condition'}: report this, please")
 
 
@@ -237,12 +240,13 @@ def _even(run: Tensor, gap: float) -> bool:
     return bool(heights.min() > 0.72 * heights.max() and rest.max() - rest.min() < 0.35)
 
 
-def _set_apart(vector: Tensor, plan: Plan) -> Tensor:
-    """Return beats (3, T) of one length with the pauses of `plan` before them, bridged by straight lines."""
-    gap = 60 / plan.heart_rate  # the first R is at 0
-    cuts = [int((at + 1 - _REST) * gap * _RATE) for at in range(len(plan.pauses))]
+def _set_apart(vector: Tensor, rate: float, pauses: Sequence[float]) -> Tensor:
+    """Return beats (3, T) of one length with pauses before them, in seconds, bridged by straight lines."""
+    gap = 60 / rate  # the first R is at 0
+    whole = vector.shape[1]
+    cuts = [cut for at in range(len(pauses)) if (cut := int((at + 1 - _REST) * gap * _RATE)) < whole]
     parts = [vector[:, : cuts[0]]]
-    for pause, begin, end in zip(plan.pauses, cuts, [*cuts[1:], vector.shape[1]], strict=True):
+    for pause, begin, end in zip(pauses, cuts, [*cuts[1:], whole], strict=False):
         share = torch.linspace(0, 1, int(pause * _RATE) + 2)[1:-1]
         parts += [torch.lerp(vector[:, begin - 1, None], vector[:, begin, None], share), vector[:, begin:end]]
     return torch.cat(parts, 1)

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ponder.adapt._reference_files import kept_weights
 from ponder.core.errors import ConfigError
 from ponder.core.seeds import derive_seed
-from ponder.models.convert import cache_directory
 from ponder.tasks.pictures import Pictures, digits, shapes
 
 __all__ = ["KINDS", "ConvNet", "Reference", "TinyViT", "pictures", "reference_model"]
@@ -147,8 +147,6 @@ def reference_model(
     """
     if kind not in KINDS:
         raise ConfigError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
-    from safetensors.torch import load_file, save_file
-
     train, test = pictures(data, shares)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "reference", kind))
@@ -156,17 +154,9 @@ def reference_model(
         model = TinyViT() if kind == "vit_ln" else ConvNet(norm, width=width)
     tag = f"{derive_seed(0, json.dumps(shares)):x}" if shares else "even"
     made = ("" if kind == "vit_ln" or width == 16 else f"-w{width}") + (f"-s{smoothing:g}" if smoothing else "")
-    file = cache_directory() / "reference" / f"{kind}{made}-{data}-{tag}-{seed}-v{_VERSION}.safetensors"
-    if file.is_file():
-        model.load_state_dict(load_file(file))
-    else:
-        epochs = (24 if kind == "vit_ln" else 8) * (3 if data == "digits" else 1)
-        _train(model, train, seed, epochs=epochs, smoothing=smoothing)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = file.with_suffix(f".{torch.initial_seed() % 997}.part")
-        save_file(model.state_dict(), scratch)
-        scratch.replace(file)
-    model.eval()
+    epochs = (24 if kind == "vit_ln" else 8) * (3 if data == "digits" else 1)
+    name = f"{kind}{made}-{data}-{tag}-{seed}-v{_VERSION}"
+    kept_weights(name, model, lambda: _train(model, train, seed, epochs=epochs, smoothing=smoothing))
     return Reference(model=model, train=train, test=test, accuracy=_accuracy(model, test))
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ponder.adapt._reference_files import kept_weights
 from ponder.adapt._reference_models import ConvNet, Reference, pictures
 from ponder.core.seeds import derive_seed
-from ponder.models.convert import cache_directory
 from ponder.tasks.corruptions import corrupt
 
 __all__ = ["Experts", "Pairs", "caption_ids", "two_experts", "two_towers"]
@@ -100,7 +100,7 @@ def two_towers(*, seed: int = 0) -> Pairs:
         features = nn.functional.normalize(_pooled(model.get_image_features(pixel_values=Pairs.view(x))), dim=-1)
         return model.logit_scale.exp() * features @ embedded().T
 
-    _fit(_file("two_towers", seed), model, logits, train, seed, epochs=6, lr=5e-3)
+    _fit(_name("two_towers", seed), model, logits, train, seed, epochs=6, lr=5e-3)
     with torch.no_grad():
         text = embedded()
         right = torch.cat([logits(part).argmax(1) for part in test.x.split(256)]) == test.y
@@ -118,9 +118,9 @@ def two_experts(*, seed: int = 0) -> Experts:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "reference", "generalist"))
         generalist, expert = ConvNet("group", width=8), ConvNet("group", width=8)
-    _fit(_file("generalist", seed, 2), generalist, generalist, many, seed, epochs=10, lr=4e-3)
+    _fit(_name("generalist", seed, 2), generalist, generalist, many, seed, epochs=10, lr=4e-3)
     expert.load_state_dict(generalist.state_dict())
-    _fit(_file("expert", seed, 2), expert, expert, home, seed, epochs=4, lr=2e-3)
+    _fit(_name("expert", seed, 2), expert, expert, home, seed, epochs=4, lr=2e-3)
     seen = Experts.at_home(test.x)
 
     def right(model: nn.Module) -> float:
@@ -139,16 +139,16 @@ def two_experts(*, seed: int = 0) -> Experts:
 
 
 def _fit(
-    file: Path, model: Any, logits: Callable[[Tensor], Tensor], train: Any, seed: int, *, epochs: int, lr: float
+    name: str, model: Any, logits: Callable[[Tensor], Tensor], train: Any, seed: int, *, epochs: int, lr: float
 ) -> None:
-    """Read the weights, or train them and write the file; leave the model in evaluation mode."""
-    from safetensors.torch import load_file, save_file
+    """Read the weights kept under a name, or train and keep them; leave the model in evaluation mode."""
+    kept_weights(name, model, partial(_train, name, model, logits, train, seed, epochs=epochs, lr=lr))
 
-    if file.is_file():
-        model.load_state_dict(load_file(file))
-        model.eval()
-        return
-    generator = torch.Generator().manual_seed(derive_seed(seed, "reference", file.stem))
+
+def _train(
+    name: str, model: Any, logits: Callable[[Tensor], Tensor], train: Any, seed: int, *, epochs: int, lr: float
+) -> None:
+    generator = torch.Generator().manual_seed(derive_seed(seed, "reference", name))
     with torch.inference_mode(mode=False), torch.enable_grad():
         model.train()
         steps = epochs * (len(train.x) // 64)
@@ -163,11 +163,6 @@ def _fit(
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-    model.eval()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_suffix(f".{torch.randint(10**9, ()).item()}.part")
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, scratch)
-    scratch.replace(file)
 
 
 def _pooled(out: Any) -> Tensor:
@@ -176,6 +171,5 @@ def _pooled(out: Any) -> Tensor:
     return found
 
 
-def _file(name: str, seed: int, version: int = _VERSION) -> Path:
-    where: Path = cache_directory()
-    return where / "reference" / f"{name}-{seed}-v{version}.safetensors"
+def _name(name: str, seed: int, version: int = _VERSION) -> str:
+    return f"{name}-{seed}-v{version}"

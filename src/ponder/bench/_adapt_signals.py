@@ -2,8 +2,9 @@
 
 Source: our own; training is MERL's (`ponder.training.merl`) on records that neurokit2 simulates (`_reference_ecg`).
 They are no patient's.
-Cost: once, three to four minutes of one core to simulate 1,450 records, and seconds to train; then files in the user's
-cache are read. Needs: the extras `adapt` (until the files are there) and `torch`.
+Cost: once, a minute and a quarter of one core to simulate 630 records, and seconds to train; then files in the user's
+cache are read. Of several processes one makes them, and the others wait.
+Needs: the extras `adapt` (until the files are there) and `torch`.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ import torch
 from torch import Tensor, nn
 
 from ponder.adapt._reference_ecg import CONDITIONS, Records, plan_records, record, simulate
+from ponder.adapt._reference_files import kept, kept_weights
 from ponder.adapt.merl import class_embeddings
 from ponder.core.seeds import derive_seed
-from ponder.models.convert import cache_directory
 from ponder.training.merl import MERLTraining, build_towers, train_merl
 
 __all__ = ["SHIFTS", "Signals", "ZeroShotSignals", "prompts_of", "shift_signals", "single_labels", "two_signal_towers"]
 
-_VERSION = 2  # of the towers and of the records
+_VERSION = 3  # of the towers and of the records
+_LEARNT, _UNSEEN = 450, 180  # records
+_TOLD = 100  # records between two words of progress
 SHIFTS = ("noise", "wander", "lost leads", "slow recorder")
 
 
@@ -57,42 +60,36 @@ class ZeroShotSignals(nn.Module):  # type: ignore[misc]  # torch is not typed he
         return logits
 
 
-def two_signal_towers(*, seed: int = 0) -> Signals:
-    """Return the towers in evaluation mode, a fresh copy each time, and 250 unseen records."""
-    learnt = _simulated(1200, seed=derive_seed(seed, "ecg"))
-    unseen = _simulated(250, seed=derive_seed(seed, "new"))
+def two_signal_towers(*, seed: int = 0, tell: Callable[[str], None] | None = None) -> Signals:
+    """Return the towers in evaluation mode, a fresh copy each time, with what they have learnt and 180 unseen records.
+
+    Args:
+        seed: of everything.
+        tell: called with a line for people now and then while records are simulated.
+    """
+    learnt = _simulated(_LEARNT, seed=derive_seed(seed, "ecg"), tell=tell)
+    unseen = _simulated(_UNSEEN, seed=derive_seed(seed, "new"), tell=tell)
     towers = build_towers(width=64, signal_width=48, seed=seed)
 
-    def train() -> dict[str, Tensor]:
+    def train() -> None:
         with torch.inference_mode(mode=False), torch.enable_grad():
-            train_merl(towers, learnt.signals, learnt.reports, MERLTraining(epochs=8, batch=64, seed=seed))
-        return dict(towers.state_dict())
+            train_merl(towers, learnt.signals, learnt.reports, MERLTraining(epochs=22, batch=64, seed=seed))
 
-    towers.load_state_dict(_kept(f"signal_towers-{seed}-v{_VERSION}", train))
-    return Signals(towers=towers.eval(), learnt=learnt, unseen=unseen)
+    kept_weights(f"signal_towers-{seed}-v{_VERSION}", towers, train)
+    return Signals(towers=towers, learnt=learnt, unseen=unseen)
 
 
-def _simulated(count: int, *, seed: int) -> Records:
+def _simulated(count: int, *, seed: int, tell: Callable[[str], None] | None = None) -> Records:
     """Return the records of `draw_records`, simulated once."""
     plans = plan_records(count, seed=seed)
+
+    def progress(done: int, total: int) -> None:
+        if tell is not None and done % _TOLD == 0:
+            tell(f"electrocardiograms by neurokit2: {done} of {total}")
+
     key = hashlib.sha256(repr(plans).encode()).hexdigest()[:12]  # other settings are other records
-    vectors = _kept(f"ecg-{count}-{seed}-{key}-v{_VERSION}", lambda: {"vectors": simulate(plans)})["vectors"]
-    return record(plans, vectors)
-
-
-def _kept(name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return tensors of the user's cache, made the first time."""
-    from safetensors.torch import load_file, save_file
-
-    file = cache_directory() / "reference" / f"{name}.safetensors"
-    if not file.is_file():
-        made = {name: value.contiguous() for name, value in make().items()}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = file.with_suffix(f".{torch.randint(10**9, ()).item()}.part")
-        save_file(made, scratch)
-        scratch.replace(file)
-    found: dict[str, Tensor] = load_file(file)
-    return found
+    name = f"ecg-{count}-{seed}-{key}-v{_VERSION}"
+    return record(plans, kept(name, lambda: {"vectors": simulate(plans, progress=progress)})["vectors"])
 
 
 def prompts_of(towers: Any, *, enriched: bool) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ponder.core.errors import BadInput, PonderError
 from ponder.core.registry import need
-from ponder.engines.online import predict_with
+from ponder.engines.online_calls import predict_with
 from ponder.tasks.streams import Domain
 
 __all__ = ["Arrays", "check_fit", "read_arrays"]
@@ -161,7 +161,9 @@ def _load(np: Any, file: Path) -> dict[str, Any]:
         with file.open("rb") as open_file:  # numpy leaves a torn one open
             found = np.load(open_file, allow_pickle=False)
             if hasattr(found, "files"):
-                return {name: found[name] for name in found.files}
+                held = {name: found[name] for name in found.files}
+                # bytes the other way round, as some instruments write them, are nothing that torch reads
+                return {name: array.astype(array.dtype.newbyteorder("="), copy=False) for name, array in held.items()}
     except MemoryError as err:
         raise BadInput(f"{str(file)!r} does not fit into memory: give fewer samples") from err
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as err:

@@ -21,7 +21,8 @@ from ponder.bench.adapt_subjects import Subject
 from ponder.core import registry
 from ponder.core.errors import BadInput, ConfigError, PonderError, UnknownName
 from ponder.core.seeds import derive_seed
-from ponder.engines.online import Adapter, Plugin
+from ponder.engines.online import Adapter
+from ponder.engines.online_plugin import Plugin
 from ponder.engines.online_run import run_stream
 from ponder.tasks.streams import Batch, Stream, make_stream
 
@@ -212,10 +213,11 @@ def _run(
             adapter = build(worn, subject, seed=seed)
             guard = next((part for part in _layers(adapter) if hasattr(part, "alarms")), None)
             log = None if guard is None else {"alarms": [], "abstained": 0, "batches": len(stream)}
+            # What graphs hold is counted on the first batch, before the times are taken: first calls are slow.
+            graph = run_stream(adapter, stream.cut(stream.batch), memory=True, device=device).graph_bytes
+            adapter.reset()
             clean = subject.clean or None
             run = run_stream(adapter, _watched(stream, guard, log), clean=clean, reset=reset, device=device)
-            adapter.reset()  # what graphs hold is counted on the first batch, apart from the times
-            graph = run_stream(adapter, stream.cut(stream.batch), memory=True, device=device).graph_bytes
         except PonderError as err:  # a method that does not fit this model is a row that says so
             return Row(method=worn.name, stream=name, why_not=str(err))
         except Exception as err:  # and so is whatever a user's model raises on the way

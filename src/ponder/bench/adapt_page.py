@@ -7,26 +7,27 @@ Source: our own. Cost: drawing. Needs: nothing beyond the base install.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 from ponder.bench.adapt_bench import STREAMS
+from ponder.bench.adapt_findings import Plain, answer, findings, guarded, limits, share, signed
 from ponder.bench.studies.page import Picture, Section, Study, Table
 from ponder.bench.studies.trend_plot import Scatter, draw_trends
 from ponder.bench.svg_plot import COLOURS
 
 __all__ = ["BRIEF", "NAME", "NOTES", "adapt_sections", "adapt_study", "brief_cells"]
 
-Plain: TypeAlias = Mapping[str, Any]
-
 NAME = "adapt"
-BRIEF = ("method", "error", "95 %", "gain", "95 %  ", "forgot", "ms")  # of a terminal; headings are told apart
+BRIEF = ("method", "error", "gain", "95 %", "forgot", "ECE", "ms")  # of a terminal
 NOTES = (
     "Each sample is predicted once, when it arrives; methods see no label. All methods get the same order.",
     "Gain: the source model's error less the method's, on the same samples, in points. Nothing is called better or "
-    "worse where the interval holds 0.",
+    "worse where the interval holds 0. The method with the fewest errors is picked on these very samples, which "
+    "flatters it a little; others are not told apart from it where the interval of that difference holds 0.",
     "Intervals are 95 %, each for itself, over the samples of one order; seeds are averaged. Samples of a stream are "
     "not independent, so intervals are rather too narrow, and of many comparisons one in twenty misses by chance.",
     "Clean, after: error on unshifted data with the adapter frozen after the stream; forgot: how much that is above "
@@ -53,7 +54,6 @@ _QUALITY = (
 )
 _COST = ("method", "forwards", "backwards", "updates", "skipped", "ms", "holds, kB", "graph, kB")
 _NUMBERED = 16  # domains that a caption names
-_ALARMS = 3  # that are told
 
 
 def adapt_study(data: Plain) -> Study:
@@ -83,9 +83,14 @@ def adapt_sections(data: Plain, *, named: bool = False) -> list[Section]:
     """
     streams = list(dict.fromkeys(row["stream"] for row in data["rows"]))
     head = f"{data['subject']}: " if named else ""
-    sections = [_section(name, [row for row in data["rows"] if row["stream"] == name], head) for name in streams]
+    by_stream = {name: [row for row in data["rows"] if row["stream"] == name] for name in streams}
+    sections = [_section(name, rows, head) for name, rows in by_stream.items()]
+    answers = {name: answer([row for row in rows if row["runs"]]) for name, rows in by_stream.items()}
+    if len(streams) == 1 and not named:
+        return [replace(sections[0], lines=(*filter(None, answers.values()), *sections[0].lines))]
     glance = _glance(data, streams, f"{head}all streams", " · ".join(_facts(data)) if named else "")
-    return [glance, *sections] if len(streams) > 1 or named else sections
+    told = tuple(f"{name.replace('_', ' ')}: {answer}" for name, answer in answers.items() if answer)
+    return [replace(glance, lines=told), *sections]
 
 
 def brief_cells(row: Plain) -> tuple[str, ...]:
@@ -93,11 +98,11 @@ def brief_cells(row: Plain) -> tuple[str, ...]:
     error, gain, means = row["error"], row["gain"], row["means"]
     return (
         row["method"],
-        _share(error and error[0]),
-        "" if error is None else f"{100 * error[1]:.1f} to {100 * error[2]:.1f}",
-        _signed(gain and gain[0]),
-        "" if gain is None else f"{100 * gain[1]:+.1f} to {100 * gain[2]:+.1f}",
-        _signed(means.get("forgetting")),
+        share(error and error[0]),
+        signed(gain and gain[0]),
+        limits(gain),
+        signed(means.get("forgetting")),
+        share(means.get("ece")),
         _number(means.get("ms_per_sample")),
     )
 
@@ -132,15 +137,15 @@ def _at_a_glance(row: Plain | None) -> str:
         return "" if row is None else "did not run"
     error, gain = row["error"], row["gain"]
     if gain is None:
-        return _share(error[0])
-    return f"{_share(error[0])} ({_signed(gain[0])}{'?' if gain[1] <= 0 <= gain[2] else ''})"
+        return share(error[0])
+    return f"{share(error[0])} ({signed(gain[0])}{'?' if gain[1] <= 0 <= gain[2] else ''})"
 
 
 def _section(stream: str, rows: list[Plain], head: str) -> Section:
     ran = [row for row in rows if row["runs"]]
     idle = [f"{row['method']} did not run: {row['why_not']}" for row in rows if not row["runs"]]
     domains = list(ran[0]["domain_errors"]) if ran else []
-    by_domain = tuple((d, *(_share(row["domain_errors"].get(d)) for row in ran)) for d in domains)
+    by_domain = tuple((d, *(share(row["domain_errors"].get(d)) for row in ran)) for d in domains)
     tables = [
         Table(head=_QUALITY, rows=tuple(map(_quality, ran))),
         Table(title="Cost", head=_COST, rows=tuple(map(_cost, ran))),
@@ -151,7 +156,7 @@ def _section(stream: str, rows: list[Plain], head: str) -> Section:
         title=f"{head}{stream.replace('_', ' ')}",
         note=STREAMS[stream][1] if stream in STREAMS else "",
         pictures=tuple(_picture(stream, shown) for shown in _groups(ran)) if ran else (),
-        lines=(*_findings(ran), *(line for row in ran for line in _guarded(row)), *idle),
+        lines=(*findings(ran), *(line for row in ran for line in guarded(row)), *idle),
         tables=tuple(tables) if ran else (),
     )
 
@@ -202,56 +207,18 @@ def _series(row: Plain, at: int, count: int, length: int) -> Scatter:
     return Scatter(label=row["method"], points=tuple(marks), line=tuple(corners))
 
 
-def _findings(rows: list[Plain]) -> list[str]:
-    """Say in words which methods are better or worse than source beyond doubt, and which are no other than a former."""
-    lines = []
-    judged = [row for row in rows if row["gain"] is not None]
-    better = [row["method"] for row in judged if row["gain"][1] > 0]
-    worse = [row["method"] for row in judged if row["gain"][2] < 0]
-    unclear = [row["method"] for row in judged if row["method"] not in (*better, *worse)]
-    for words, found in (
-        ("Better than the source model", better),
-        ("Worse than the source model", worse),
-        ("No clear difference from the source model", unclear),
-    ):
-        if found:
-            lines.append(f"{words}: {', '.join(found)}.")
-    alike: dict[str, list[str]] = {}
-    for row in rows:
-        if row["alike"]:
-            alike.setdefault(row["alike"][0], []).append(row["method"])
-    for than, ours in alike.items():
-        lines.append(f"Nearly the predictions of {than}, fewer than 1 % differ: {', '.join(ours)}.")
-    return lines
-
-
-def _guarded(row: Plain) -> list[str]:
-    """Say what a guard did, over all seeds."""
-    guards = [run["guard"] for run in row["runs"] if run["guard"] is not None]
-    if not guards:
-        return []
-    alarms = [alarm for guard in guards for alarm in guard["alarms"]]
-    told = "; ".join(f"batch {a['batch'] + 1}: {a['reason']}, back to {a['back_to']}" for a in alarms[:_ALARMS])
-    more = f"; and {len(alarms) - _ALARMS} more" if len(alarms) > _ALARMS else ""
-    rested = (
-        f"{sum(g['abstained'] for g in guards):,} of {sum(g['batches'] for g in guards):,} batches without an update"
-    )
-    count = f"{len(alarms)} alarm{'s' * (len(alarms) != 1)}" if alarms else "no alarm"
-    return [f"{row['method']}: {count}, {rested}{f' ({told}{more})' if told else ''}."]
-
-
 def _quality(row: Plain) -> tuple[str, ...]:
     error, gain, means = row["error"], row["gain"], row["means"]
     return (
         row["method"],
-        f"{_share(error[0])} ({100 * error[1]:.1f} to {100 * error[2]:.1f})",
-        "" if gain is None else f"{_signed(gain[0])} ({_signed(gain[1])} to {_signed(gain[2])})",
-        _share(means["domain_error"]),
-        _share(means["clean_error"]),
-        _signed(means["forgetting"]),
-        _share(means["ece"]),
-        _signed(means["calibration_drift"]),
-        _share(means["dominant_share"]),
+        f"{share(error[0])} ({100 * error[1]:.1f} to {100 * error[2]:.1f})",
+        "" if gain is None else f"{signed(gain[0])} ({limits(gain)})",
+        share(means["domain_error"]),
+        share(means["clean_error"]),
+        signed(means["forgetting"]),
+        share(means["ece"]),
+        signed(means["calibration_drift"]),
+        share(means["dominant_share"]),
     )
 
 
@@ -266,14 +233,6 @@ def _cost(row: Plain) -> tuple[str, ...]:
         _number(means["ms_per_sample"]),
         *(f"{means[name] / 1000:,.1f}" for name in ("state_bytes", "graph_bytes")),
     )
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f}"
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:+.1f}"
 
 
 def _number(value: float | None) -> str:

@@ -128,6 +128,7 @@ class Comparison:
             "means": {name: _mean([plain[name] for plain in runs]) for name in _RUN} if runs else {},
             "domain_errors": _by_domain(runs, self.domains),
             "alike": self._alike(row),
+            **self._place(row),
             "stretch": stretch,
             "curve": row.curve(stretch),
             "domains": _stretches(row.runs[0].domains) if runs else [],
@@ -151,6 +152,28 @@ class Comparison:
                 return [other.method, differ]
         return None
 
+    def _place(self, row: Row) -> dict[str, Any]:
+        """Return whether the row leads its stream, and by how much its error is above the leader's, with interval.
+
+        The leader has the fewest errors of those that are better than the source model beyond doubt; there may be none.
+        """
+        sure = [other for other in self.rows if other.stream == row.stream and other.gain and other.gain.low > 0]
+        leader = min(sure, key=lambda other: other.error or (1.0,), default=None)
+        behind = None if leader is None or row is leader or not row.runs else list(_fewer_errors(leader, row))
+        return {"leads": row is leader, "behind": behind}
+
+
+def _fewer_errors(one: Row, other: Row) -> Interval:
+    """Return the other's error less the one's, on the same samples, averaged over seeds."""
+    pairs = [
+        pair
+        for ours, theirs in zip(one.runs, other.runs, strict=True)
+        for pair in zip(ours.right, theirs.right, strict=True)
+    ]
+    seeds = len(one.runs)
+    won, lost = pairs.count((True, False)) / seeds, pairs.count((False, True)) / seeds
+    return paired_score_interval(won, lost, len(one.runs[0].right))
+
 
 def judged(row: Row, base: Row | None) -> Row:
     """Add intervals. Samples of one stream are not independent, so these are too narrow rather than too wide."""
@@ -158,14 +181,7 @@ def judged(row: Row, base: Row | None) -> Row:
         return row
     seeds, count = len(row.runs), len(row.runs[0].right)
     error = wilson(sum(run.right.count(False) for run in row.runs) / seeds, count)
-    gain = None
-    if base is not None and row.method != base.method:
-        pairs = [
-            pair
-            for ours, theirs in zip(row.runs, base.runs, strict=True)
-            for pair in zip(ours.right, theirs.right, strict=True)
-        ]
-        gain = paired_score_interval(pairs.count((True, False)) / seeds, pairs.count((False, True)) / seeds, count)
+    gain = None if base is None or row.method == base.method else _fewer_errors(row, base)
     return dataclasses.replace(row, error=error, gain=gain)
 
 

@@ -14,14 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ponder.bench.adapt_arrays import read_arrays
 from ponder.bench.adapt_device import moved
 from ponder.core.errors import BadInput, PonderError, UnknownName
+from ponder.models.convert import cache_directory
 from ponder.tasks.streams import Domain
 
-__all__ = ["REFERENCES", "Subject", "read_subject", "reference_subject"]
+__all__ = ["REFERENCES", "Subject", "Tell", "read_subject", "reference_subject"]
+
+Tell: TypeAlias = Callable[[str], None]  # takes a line for people
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,11 @@ class Subject:
         if not self.domains:
             raise BadInput(f"{self.name!r} has no test data: give at least one domain")
 
+    @property
+    def fitting(self) -> tuple[str, ...]:
+        """Names of the adapters that something is given for, and for no others."""
+        return tuple(dict.fromkeys(key.partition(".")[0] for key in self.given if "." in key))
+
     def fresh(self) -> Any:
         """Return a copy of the model."""
         return deepcopy(self.model)
@@ -68,8 +76,13 @@ class Subject:
         return replace(self, model=model, given=given, source=moved(list(self.source), device))
 
 
-def read_subject(spec: str, data: Path | None = None) -> Subject:
+def read_subject(spec: str, data: Path | None = None, *, tell: Tell | None = None) -> Subject:
     """Return what `module:function` makes, or a reference subject by its name.
+
+    Args:
+        spec: which.
+        data: arrays for a model of the user's.
+        tell: called with a line for people where making a reference model takes long.
 
     Raises:
         BadInput: the function cannot be found or fails, or returns neither a subject nor a model with data.
@@ -77,7 +90,7 @@ def read_subject(spec: str, data: Path | None = None) -> Subject:
     if ":" not in spec:
         if data is not None:
             raise BadInput(f"{spec!r} brings its own data: --data belongs to a model of yours, as MODULE:FUNCTION")
-        return reference_subject(spec)
+        return reference_subject(spec, tell=tell)
     made = _made(spec)
     if isinstance(made, Subject):
         if data is not None:
@@ -123,11 +136,16 @@ def _made(spec: str) -> Any:
         raise BadInput(f"{spec}() failed, called without arguments: {type(err).__name__}: {err}") from err
 
 
-def reference_subject(name: str) -> Subject:
-    """Return a small model that the project trains itself, with corrupted pictures.
+def reference_subject(name: str, *, tell: Tell | None = None) -> Subject:
+    """Return a small model that the project trains itself, with data that shift.
+
+    Args:
+        name: one of `REFERENCES`.
+        tell: called with a line for people where making it takes long.
 
     Raises:
         UnknownName: there is none of this name.
+        BadInput: the cache cannot be written.
     """
     if name not in REFERENCES:
         close = difflib.get_close_matches(name, REFERENCES, n=1, cutoff=0.5)
@@ -136,24 +154,33 @@ def reference_subject(name: str) -> Subject:
             f"no reference model is called {name!r}.{near} There are: {', '.join(REFERENCES)}; "
             "a model of yours reads MODULE:FUNCTION."
         )
-    return REFERENCES[name]()
+    cache = cache_directory()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)  # said before a minute of training
+        return REFERENCES[name](tell)
+    except OSError as err:
+        raise BadInput(
+            f"the cache {str(cache)!r} cannot be used ({err.strerror or err}): "
+            "set PONDER_CACHE to a directory that can be written"
+        ) from err
 
 
-def _classifier(kind: Any, data: Any = "shapes") -> Callable[[], Subject]:
-    def make() -> Subject:
+def _classifier(kind: Any, data: Any = "shapes", *, smoothing: float = 0.0) -> Callable[[Tell | None], Subject]:
+    def make(_: Tell | None) -> Subject:
         from ponder.adapt._reference_models import reference_model
         from ponder.tasks.corruptions import corrupted_domains
 
-        found = reference_model(kind, data)
+        found = reference_model(kind, data, smoothing=smoothing)
+        smoothed = f" with labels smoothed by {smoothing:g}" if smoothing else ""
         x, y = found.test.x[:600], found.test.y[:600]
         return Subject(
-            name=str(kind) if data == "shapes" else f"{kind}_{data}",
+            name=f"{kind}{'' if data == 'shapes' else f'_{data}'}{'_smoothed' if smoothing else ''}",
             model=found.model,
             domains=tuple(corrupted_domains(x, y, _KINDS)),
             clean=found.clean()[:3],
             source=found.source(),
             moving=_moving(found.test.x, found.test.y),
-            facts=(f"{kind} on {_DATA[data]}, clean accuracy {found.accuracy:.1%}",),
+            facts=(f"{kind} on {_DATA[data]}{smoothed}, clean accuracy {found.accuracy:.1%}",),
         )
 
     return make
@@ -178,7 +205,7 @@ def _moving(x: Any, y: Any, view: Callable[[Any], Any] = lambda x: x) -> dict[st
     return {"gradual": gradual, "changing": changing}
 
 
-def _experts() -> Subject:
+def _experts(_: Tell | None) -> Subject:
     from ponder.adapt._reference_pairs import SEEN, two_experts
     from ponder.tasks.corruptions import corrupted_domains
 
@@ -200,7 +227,7 @@ def _experts() -> Subject:
     )
 
 
-def _towers() -> Subject:
+def _towers(_: Tell | None) -> Subject:
     from ponder.adapt._reference_pairs import two_towers
     from ponder.tasks.corruptions import corrupted_domains
 
@@ -220,7 +247,7 @@ def _towers() -> Subject:
     )
 
 
-def _signals() -> Subject:
+def _signals(tell: Tell | None) -> Subject:
     from ponder.bench._adapt_signals import (
         SHIFTS,
         ZeroShotSignals,
@@ -230,7 +257,7 @@ def _signals() -> Subject:
         two_signal_towers,
     )
 
-    found = two_signal_towers()
+    found = two_signal_towers(tell=tell)
     x, y = single_labels(found.unseen)
     learnt, labels = single_labels(found.learnt)
     bare, rich = (prompts_of(found.towers, enriched=enriched) for enriched in (False, True))
@@ -268,10 +295,11 @@ def _zero_shot(model: Any, classes: Any) -> Any:
 
 _KINDS = ("gaussian_noise", "defocus_blur", "fog", "contrast", "pixelate")
 _DATA = {"shapes": "drawn shapes", "digits": "the digits of scikit-learn"}
-REFERENCES: Mapping[str, Callable[[], Subject]] = {
+REFERENCES: Mapping[str, Callable[[Tell | None], Subject]] = {
     "conv_bn": _classifier("conv_bn"),
     "conv_gn": _classifier("conv_gn"),
     "vit_ln": _classifier("vit_ln"),
+    "vit_ln_smoothed": _classifier("vit_ln", smoothing=0.1),
     "conv_bn_digits": _classifier("conv_bn", "digits"),
     "conv_gn_digits": _classifier("conv_gn", "digits"),
     "vit_ln_digits": _classifier("vit_ln", "digits"),

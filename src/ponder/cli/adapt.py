@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Adapt a cla
 
 _METHODS = ("source", "batch_norm", "tent", "eata", "sar", "guard+tent")
 _STREAMS = ("continual", "mixed", "correlated")
+_NAMES, _STREAM = 34, 15  # columns of a terminal: for names of methods, for a stream at a glance
 
 
 @app.callback()
@@ -35,8 +36,8 @@ def bench(
             "--model",
             "-m",
             metavar="NAME or MODULE:FUNCTION",
-            help="A reference model (conv_bn, conv_gn, vit_ln, and these with _digits; experts, two_towers, ecg), or "
-            "your own function without arguments.",
+            help="A reference model (conv_bn, conv_gn, vit_ln, and these with _digits; vit_ln_smoothed, experts, "
+            "two_towers, ecg), or your own function without arguments.",
         ),
     ] = "conv_bn",
     data: Annotated[
@@ -50,7 +51,8 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="NAME[:KEY=VALUE,...]",
-            help=f"Repeatable; plug-ins by a plus sign; source runs always.  [default: {', '.join(_METHODS)}]",
+            help="Repeatable; plug-ins by a plus sign; source runs always.  "
+            f"[default: {', '.join(_METHODS)}, and what a reference model is made for, as t3_merging on experts]",
         ),
     ] = None,
     stream: Annotated[
@@ -58,7 +60,8 @@ def bench(
         typer.Option(
             metavar="NAME",
             help="Repeatable: recorded (the order of your file), continual, mixed, correlated, sorted, label_shift, "
-            f"recurring, single; gradual, changing (reference models).  [default: {', '.join(_STREAMS)}]",
+            "recurring, single; gradual, changing (reference models).  "
+            f"[default: {', '.join(_STREAMS)}; with --data recorded first]",
         ),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Samples a batch.")] = 64,
@@ -91,8 +94,12 @@ def bench(
     place = choose_device(device)
     _make(out)
     if model in REFERENCES and data is None:
-        tell(f"{model} is trained here the first time, in a minute or two, and read from the cache after that")
-    subject = read_subject(model, data)
+        tell(f"{model} is made here the first time, in a minute or two, and read from the cache after that")
+    subject = read_subject(model, data, tell=tell)
+    if not stream and subject.recorded:
+        streams.insert(0, "recorded")
+    if not method:
+        chosen += [read_method(name) for name in subject.fitting if name not in _METHODS]
     planned, kept = len({worn.name for worn in chosen}) * len(streams), _Kept(out)
     try:
         compare_adapters(
@@ -167,10 +174,19 @@ def _make(out: Path) -> None:
         raise BadInput(f"cannot write into {str(out)!r}: choose another --out")
 
 
+def _narrow(
+    head: tuple[str, ...], rows: Sequence[tuple[str, ...]], width: int | None
+) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Part a table of streams, one a column, into such as fit: names first in each; None is as wide as it takes."""
+    most = len(head) if width is None else max(1, (width - _NAMES) // _STREAM)
+    parts = [slice(at, at + most) for at in range(1, len(head), most)]
+    return [((head[0], *head[part]), [(row[0], *row[part]) for row in rows]) for part in parts]
+
+
 def _show(study: Study, page: Path | None) -> None:
     """Print what a terminal of 80 columns holds; the page has the rest."""
     from ponder.bench.adapt_page import BRIEF, brief_cells
-    from ponder.cli.console import printable, show, table
+    from ponder.cli.console import columns, printable, show, table
 
     show(printable(f"{study.title}: {' · '.join(study.facts)}"))
     if study.warning:
@@ -180,13 +196,14 @@ def _show(study: Study, page: Path | None) -> None:
         name = next((row["stream"] for row in found if row["stream"].replace("_", " ") == section.title), None)
         show(printable(f"\n{section.title}: {section.note}"))
         cells = [brief_cells(row) for row in found if row["stream"] == name and row["runs"]]
-        head, rows = (BRIEF, cells) if name else (section.tables[0].head, section.tables[0].rows)
-        if rows:
-            shown = table(*head, right=head[1:])
-            shown.columns[0].no_wrap, shown.columns[0].overflow = False, "fold"
-            for row in rows:
-                shown.add_row(*map(printable, row))
-            show(shown)
+        tables = [(BRIEF, cells)] if name else _narrow(section.tables[0].head, section.tables[0].rows, columns())
+        for head, rows in tables:
+            if rows:
+                shown = table(*head, right=head[1:])
+                shown.columns[0].no_wrap, shown.columns[0].overflow = False, "fold"
+                for row in rows:
+                    shown.add_row(*map(printable, row))
+                show(shown)
         for line in section.lines:
             show(printable(f"- {line}"))
     show("\nGain and forgot are points of error: on the source model, and on clean data. ms is for each sample.")

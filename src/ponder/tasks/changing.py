@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ponder.core.errors import BadInput, ConfigError
 from ponder.core.seeds import derive_seed
-from ponder.tasks.corruptions import CORRUPTIONS, corrupt
+from ponder.tasks.corruptions import CORRUPTIONS, By, corrupt
 from ponder.tasks.streams import Domain
 
 if TYPE_CHECKING:
@@ -40,16 +40,17 @@ def changing_severities(kinds: Sequence[str], *, most: int = 5, rounds: int = 1)
 
 
 def changing_domains(
-    x: Tensor, y: Any, kinds: Sequence[str] | None = None, *, rounds: int = 1, seed: int = 0
+    x: Tensor, y: Any, kinds: Sequence[str] | None = None, *, rounds: int = 1, seed: int = 0, by: By = "ponder"
 ) -> list[Domain]:
     """Return nearly equal parts of the pictures, one for each step; a domain has the name of its stronger corruption.
 
     Args:
-        x: (N, C, H, W) in [0, 1].
+        x: (N, C, H, W), as `corrupt` takes them.
         y: (N,) labels.
         kinds: corruptions in the order in which they come; by default all fifteen.
         rounds: walks through all of them.
         seed: of what is random.
+        by: whose corruptions, as in `corrupt`.
 
     Raises:
         BadInput: fewer pictures than steps.
@@ -60,7 +61,7 @@ def changing_domains(
     domains = []
     for at, (old, fading, new, growing) in enumerate(steps):
         rows = slice(at, None, len(steps))
-        part = corrupt(x[rows], old, fading, seed=derive_seed(seed, at, "old"))
-        part = corrupt(part, new, growing, seed=derive_seed(seed, at, "new"))
+        part = corrupt(x[rows], old, fading, seed=derive_seed(seed, at, "old"), by=by)
+        part = corrupt(part, new, growing, seed=derive_seed(seed, at, "new"), by=by)
         domains.append(Domain(name=old if fading > growing else new, x=part, y=y[rows]))
     return domains

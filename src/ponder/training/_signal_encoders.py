@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ponder.core.errors import BadInput
+
 __all__ = ["ResidualBlock", "SignalResNet18", "SignalViT"]
 
 
@@ -63,7 +65,11 @@ class SignalResNet18(nn.Module):  # type: ignore[misc]
 
 
 class SignalViT(nn.Module):  # type: ignore[misc]
-    """Patches of all leads with learnt places, twelve blocks, and their mean; signals no longer than `length`."""
+    """Patches of all leads with learnt places, twelve blocks, and their mean; signals no longer than `length`.
+
+    Raises:
+        BadInput: a longer one.
+    """
 
     width = 192
 
@@ -84,6 +90,9 @@ class SignalViT(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """Embed."""
         h = self.patches(x).transpose(1, 2)
+        if h.shape[1] > self.places.shape[1]:
+            most = self.places.shape[1] * self.patches.stride[0]
+            raise BadInput(f"signals of {x.shape[-1]} samples are longer than the {most} that the ViT has places for")
         h = h + self.places[:, : h.shape[1]]
         for block in self.blocks:
             h = block(h)

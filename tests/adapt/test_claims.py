@@ -7,7 +7,7 @@ such.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import cache, lru_cache
 from typing import Any
@@ -24,6 +24,17 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow]
 SMOOTHED = " smoothed"  # trained with smoothed labels
 TAIL = tuple(power_prior([100 ** (-c / 9) for c in range(10)], 1))  # most frequent class 100 x the rarest
 MILD = ("gaussian_noise", "defocus_blur", "frost", "contrast", "elastic", "jpeg")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Nets this small wait for each other's threads longer than they compute; and sums keep their order."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=4)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from copy import deepcopy
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
@@ -39,22 +38,9 @@ def world(count: int, seed: int, *, shift: bool) -> tuple[Any, Any]:
 
 @lru_cache(maxsize=1)
 def trained() -> Any:
-    """The cards' MLP 32-64-64-10 with layer norms."""
-    import torch
-    from torch import nn
+    from tests.adapt.networks import cards_mlp
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        parts = [nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.ReLU()) for a, b in pairwise([32, 64, 64])]
-        model = nn.Sequential(*parts, nn.Linear(64, 10))
-    x, y = world(6000, 1, shift=False)
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(4):
-        for a, b in zip(x.split(100), y.split(100), strict=True):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(model(a), b).backward()
-            optimizer.step()
-    return model.eval()
+    return cards_mlp(*world(6000, 1, shift=False))
 
 
 class Seen(NamedTuple):

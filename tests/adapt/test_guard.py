@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from copy import deepcopy
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -31,21 +30,9 @@ def world(count: int, seed: int, *, shift: float = 0.0, only: int | None = None)
 
 @lru_cache(maxsize=1)
 def trained() -> Any:
-    import torch
-    from torch import nn
+    from tests.adapt.networks import cards_mlp
 
-    torch.manual_seed(0)
-    sizes = [32, 64, 64]
-    parts = [nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.ReLU()) for a, b in pairwise(sizes)]
-    model = nn.Sequential(*parts, nn.Linear(64, 10))
-    x, y = world(6000, seed=1)
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(4):
-        for a, b in zip(x.split(100), y.split(100), strict=True):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(model(a), b).backward()
-            optimizer.step()
-    return model.eval()
+    return cards_mlp(*world(6000, seed=1))
 
 
 def stream(order: str, count: int = 4000, batch: int = 64) -> adapt.Stream:

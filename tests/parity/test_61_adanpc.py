@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.parity.fields import all_read, cases_of, names_of
+from tests.parity.fields import Fields, all_read, cases_of, names_of
 
 torch = pytest.importorskip("torch")
 np = pytest.importorskip("numpy")
@@ -49,6 +49,16 @@ def test_votes(arrays: dict[str, Any]) -> None:
         near(adapter(query).exp(), case["scores"])
 
 
+def memory_of(case: Fields, **settings: Any) -> Any:
+    """The adapter of a case: its inputs are features already."""
+    from ponder.adapt.adanpc import AdaNPC
+
+    classes, k, tau, beta = case["cfg"][:4].tolist()
+    source = [(tensor(case["keys_raw"]), torch.tensor(case["labels"]))]
+    voting: dict[str, Any] = {"k": int(k), "temperature": tau, "margin": beta}
+    return AdaNPC(torch.nn.Identity(), source=source, head="", classes=int(classes), **voting, **settings)
+
+
 @pytest.mark.parametrize("version", ["released", "clean"])
 @pytest.mark.parametrize("arrays", cases_of("61", "online_"))
 def test_online(arrays: dict[str, Any], version: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,19 +68,10 @@ def test_online(arrays: dict[str, Any], version: str, monkeypatch: pytest.Monkey
     others = ("clean.",) if released else ("released.", "ghost")
     with all_read(arrays, others=others) as case:
         monkeypatch.setattr(AdaNPC, "_ghost", lambda self, width: tensor(case["ghost"]))
-        classes, k, tau, beta, batches = case["cfg"].tolist()
-        adapter = AdaNPC(
-            torch.nn.Identity(),
-            source=[(tensor(case["keys_raw"]), torch.tensor(case["labels"]))],
-            head="",
-            classes=int(classes),
-            k=int(k),
-            temperature=tau,
-            margin=beta,
-            parity="released" if released else "paper",
-        )
+        batches = int(case["cfg"][4])
+        adapter = memory_of(case, parity="released" if released else "paper")
         added: list[int] = []
-        for at, size in zip(range(int(batches)), case[f"{version}.memory_size"], strict=True):
+        for at, size in zip(range(batches), case[f"{version}.memory_size"], strict=True):
             scores = adapter(tensor(case[f"x{at}"]))
             near(scores.exp(), case[f"{version}.scores{at}"])
             near(adapter.evidence["confidence"], case[f"{version}.conf{at}"])
@@ -86,20 +87,8 @@ def test_batch_norm_variant(arrays: dict[str, Any], monkeypatch: pytest.MonkeyPa
 
     with all_read(arrays) as case:
         monkeypatch.setattr(AdaNPC, "_ghost", lambda self, width: tensor(case["ghost"]))
-        classes, k, tau, beta, steps, lr, alpha, decay = case["cfg"].tolist()
-        adapter = AdaNPC(
-            torch.nn.Identity(),
-            source=[(tensor(case["keys_raw"]), torch.tensor(case["labels"]))],
-            head="",
-            classes=int(classes),
-            k=int(k),
-            temperature=tau,
-            margin=beta,
-            norm_steps=int(steps),
-            lr=lr * alpha,
-            weight_decay=decay,
-            parity="released",
-        )
+        steps, lr, alpha, decay = case["cfg"][4:].tolist()
+        adapter = memory_of(case, norm_steps=int(steps), lr=lr * alpha, weight_decay=decay, parity="released")
         rows = zip(*(case[n] for n in ("x", "scores", "bn_weight", "bn_bias", "memory_size")), strict=True)
         for x, scores, weight, bias, size in rows:
             near(adapter(tensor(x)).exp(), scores, 1e-6)
